@@ -1,0 +1,1 @@
+"""Health, metrics, control socket and command line."""

@@ -1,0 +1,1 @@
+"""A transaction to an outcome for each recipient: SMTP, LMTP, maildir, mbox."""

@@ -1,0 +1,1 @@
+"""The loop that joins the outbound stages: schedule, route, deliver, bounce."""

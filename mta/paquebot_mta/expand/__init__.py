@@ -1,0 +1,1 @@
+"""From a recipient to deliveries: aliases, virtual users, catch-all, sub-addresses."""

@@ -1,0 +1,1 @@
+"""Conditions and actions on sessions and messages, before they are spooled."""

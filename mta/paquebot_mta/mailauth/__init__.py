@@ -1,0 +1,1 @@
+"""SPF, DKIM, DMARC, ARC and SRS as pure rules over a resolver."""

@@ -1,0 +1,1 @@
+"""Asynchronous DNS with a cache; the only place that knows the DNS library."""

@@ -1,0 +1,1 @@
+"""From a destination to an ordered list of next hops."""

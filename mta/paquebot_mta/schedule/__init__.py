@@ -1,0 +1,1 @@
+"""When to attempt what: ids and times, never content."""

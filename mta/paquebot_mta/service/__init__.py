@@ -1,0 +1,1 @@
+"""Wiring: makes clock, randomness, resolver and disk, joins the stages, handles signals and drain."""

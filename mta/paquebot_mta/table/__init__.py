@@ -1,0 +1,1 @@
+"""Lookup data: aliases, domains, credentials, networks, whatever holds them."""

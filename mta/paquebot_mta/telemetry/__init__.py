@@ -1,0 +1,1 @@
+"""The event bus of sessions and transactions, and its consumers: log and metrics."""
