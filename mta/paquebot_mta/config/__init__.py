@@ -1,1 +1,1 @@
-"""The contract between the operator and the MTA: a typed, versioned document."""
+"""The contract between operator and MTA: the reader owns the document. Imports ``mail`` and msgspec only."""

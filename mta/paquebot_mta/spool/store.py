@@ -1,0 +1,124 @@
+"""What a queue back end promises. ``journal`` keeps it on a volume; ``memory`` and ``null`` lose mail by design.
+
+A back end stores messages, contents and states; it knows nothing of time tables, routes or SMTP sessions. Every
+coroutine
+that returns has made its effect durable; every fault is a ``SpoolError`` that carries the 4yz reply for the client.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from paquebot_mta.mail.envelope import Message, Result, Stored
+from paquebot_mta.mail.ids import Evpid, Msgid
+from paquebot_mta.mail.reply import Reply
+
+
+class SpoolStats(Struct, frozen=True):
+    """Counts now.
+
+    Attributes:
+        messages, envelopes, bytes: live ones.
+        possible_duplicates: intents without a result found at recovery.
+        corrupt: records put into quarantine.
+        syncs: calls of fdatasync; ``commits``: records batches waited for (their ratio is the group commit's gain).
+        free_bytes: of the volume, -1 if not known.
+    """
+
+    messages: int
+    envelopes: int
+    bytes: int
+    possible_duplicates: int = 0
+    corrupt: int = 0
+    syncs: int = 0
+    commits: int = 0
+    free_bytes: int = -1
+
+
+class SpoolError(Exception):
+    """The back end could not do it. ``reply`` is 451 4.3.0 (a fault) or 452 4.3.1 (no space), never 5yz, never
+    detailed."""
+
+    def __init__(self, reply: Reply, cause: str) -> None:
+        """Keep the public reply and the private cause (for the log)."""
+        super().__init__(cause)
+        self.reply = reply
+
+
+class Draft(Protocol):
+    """A message on its way in: nothing of it exists for anyone else until ``commit`` returned."""
+
+    @property
+    def msgid(self) -> Msgid:
+        """The id, unique among live messages of this back end."""
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+
+    def write(self, chunk: bytes) -> None:
+        """Append content (any length, never blocks, never does I/O on the caller's thread)."""
+
+    async def drain(self) -> None:
+        """Wait until little enough is buffered (content beyond 256 KiB goes to a private segment while it comes in).
+
+        Raises:
+            SpoolError: writing failed; the draft is dead, only ``abort`` is left.
+        """
+
+    async def commit(self, message: Message) -> None:
+        """Make content and envelopes durable: after this returns, the 250 may go out.
+
+        ``message.msgid`` must be the draft's and ``message.size`` its size. Must be shielded from cancellation by the
+        back end itself.
+
+        Raises:
+            SpoolError: not stored; nothing will be delivered.
+        """
+
+    def abort(self) -> None:
+        """Forget it. Harmless after commit or a second time."""
+
+
+class Spool(Protocol):
+    """Durable messages, contents and states."""
+
+    def create(self, *, size_hint: int = 0) -> Draft:
+        """Begin a message; ``size_hint`` is SIZE of MAIL or 0.
+
+        Raises:
+            SpoolError: no space (452) or the volume is out of order (451).
+        """
+
+    async def load(self, msgid: Msgid) -> Stored | None:
+        """Read envelopes and states; None if the message is gone."""
+
+    def content(self, msgid: Msgid) -> AsyncIterator[bytes]:
+        """Read the content in chunks of at most 64 KiB, verified before they are given out.
+
+        Raises:
+            SpoolError: unreadable or damaged.
+        """
+
+    def intend(self, evpids: Sequence[Evpid]) -> None:
+        """Note, without waiting, that a final dot is about to be sent: makes possible duplicates countable."""
+
+    async def owned(self) -> bool:
+        """Whether this process still owns its part of the volume; ask just before each final dot."""
+
+    async def update(self, results: Sequence[Result]) -> None:
+        """Store results durably; a message whose envelopes are all final is forgotten.
+
+        Raises:
+            SpoolError: not stored.
+        """
+
+    def walk(self) -> AsyncIterator[Stored]:
+        """All live messages, oldest first: after a start these are the recovered ones. Tolerates changes meanwhile."""
+
+    def stats(self) -> SpoolStats:
+        """Counts for metrics and the command line."""
+
+    async def close(self) -> None:
+        """Sync, say goodbye, release."""
