@@ -1,0 +1,59 @@
+# Paquebot. `make help` lists the targets.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+bin := .venv/bin
+python_paths := mta operator tests $(wildcard bench)
+packages := paquebot_mta paquebot_operator tests $(wildcard bench)
+# Test processes of the fast part.
+JOBS ?= 2
+pytest := $(bin)/python -m pytest
+in_process := not integration and not crash and not slow
+
+.PHONY: help setup packages run test fast slow lint types layers fmt bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv from uv.lock (quick when nothing changed)
+	@tools/setup
+
+packages: ## install the Debian packages that the tests need (root or sudo)
+	@tools/debian-packages
+
+run: setup ## compile examples/quickstart and start the MTA on 127.0.0.1
+	@$(bin)/paquebot run examples/quickstart
+
+test: setup packages ## everything: lint, types, layers, fast tests, tests with real peers
+	@tools/parts lint types layers fast slow
+
+fast: setup ## tests that need no peer and no patience
+	@$(pytest) -q -n $(JOBS) -m "$(in_process)"
+
+slow: setup packages ## the other tests: real peers, crashes, long runs
+	@$(pytest) -q -m "not ($(in_process))"
+
+lint: setup ## ruff: rules and format
+	@$(bin)/ruff check $(python_paths)
+	@$(bin)/ruff format --check $(python_paths)
+
+types: setup ## mypy, strict, tests too
+	@$(bin)/mypy $(addprefix -p ,$(packages))
+
+layers: setup ## who may import whom
+	@$(bin)/lint-imports --cache-dir .cache/import_linter
+
+fmt: setup ## mend what ruff can mend
+	@$(bin)/ruff check --fix $(python_paths)
+	@$(bin)/ruff format $(python_paths)
+
+bench: setup packages ## compare with Postfix on this machine
+	@$(bin)/python -m bench
+
+lock: ## renew uv.lock, without hosts
+	@tools/lock
+
+clean: ## remove what the tools wrote (.paquebot, with its mail and queue, stays)
+	rm -rf .venv .cache build dist .hypothesis bench/results
+	find mta operator tests $(wildcard bench) -name __pycache__ -prune -exec rm -rf {} +
