@@ -1,1 +1,1 @@
-"""Health, metrics, control socket and command line."""
+"""Joins people and machines to a running worker: health, metrics, control socket, command line. Knows callables only."""

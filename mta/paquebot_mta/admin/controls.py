@@ -1,0 +1,132 @@
+"""What the control socket and the admin port may ask of a running worker; ``service`` implements it."""
+
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from paquebot_mta.mail.envelope import EnvelopeState, Message
+
+Part = Literal["smtp", "mta", "mda"]
+"""What can be paused: accepting, relaying (SMTP), local delivery (maildir, mbox, LMTP)."""
+
+
+class QueueEntry(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One envelope of the queue, in the fields and order of ``smtpctl show queue``. Times are seconds since 1970.
+
+    Attributes:
+        family: ``inet4``, ``inet6`` or ``local``: where it came from.
+        transport: ``mta`` (relay), ``mda`` (local) or ``bounce``.
+        flags: of ``bounce``, ``auth``, ``suspend``, ``hold``.
+        state: ``pending``, ``inflight`` or ``suspended``; ``due_at`` when it is tried next.
+        error: the last reply, control characters replaced.
+    """
+
+    evpid: str
+    family: str
+    transport: str
+    flags: tuple[str, ...]
+    sender: str
+    recipient: str
+    destination: str
+    created_at: float
+    expires_at: float
+    last_attempt_at: float
+    attempts: int
+    state: str
+    due_at: float
+    error: str
+    size: int = 0
+
+
+class EnvelopeDetail(Struct, frozen=True, kw_only=True, rename="camel"):
+    """All that is known of one envelope: ``paquebot show envelope``."""
+
+    evpid: str
+    message: Message
+    state: EnvelopeState
+    schedule: str
+
+
+class RouteEntry(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One route: ``paquebot show routes``."""
+
+    id: str
+    source: str
+    destination: str
+    state: str
+    connections: int
+    queued: int
+    errors: int
+    penalty: int
+    timeout_seconds: float
+
+
+class Status(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Health, readiness and the configuration in use (``/healthz``, ``/readyz``, ``/config``).
+
+    Attributes:
+        worker: name of the process; ``pid`` its number.
+        ready: accepts and delivers; ``reasons`` say why not.
+        listeners: ``name address:port`` of each, as bound.
+        rejected_reason: why the newest configuration was refused, empty if it wasn't.
+    """
+
+    worker: str
+    pid: int
+    healthy: bool
+    ready: bool
+    draining: bool
+    reasons: tuple[str, ...]
+    listeners: tuple[str, ...]
+    paused: tuple[Part, ...]
+    generation: int
+    digest: str
+    rejected_digest: str = ""
+    rejected_reason: str = ""
+
+
+class Controls(Protocol):
+    """One worker's controls. A target is an envelope id, a message id or ``all``; ValueError names a bad one."""
+
+    def status(self) -> Status:
+        """Say how it is."""
+
+    async def metrics(self) -> bytes:
+        """Metrics in Prometheus' text format."""
+
+    def queue(self, target: str = "all") -> AsyncIterator[QueueEntry]:
+        """Stream envelopes, oldest first."""
+
+    def message(self, msgid: str) -> AsyncIterator[bytes]:
+        """Stream a message's content; LookupError if it is not here."""
+
+    async def envelope(self, evpid: str) -> EnvelopeDetail:
+        """Describe an envelope; LookupError if it is not here."""
+
+    def routes(self) -> list[RouteEntry]:
+        """List routes with connections or waiting mail."""
+
+    def stats(self) -> dict[str, float]:
+        """Counts by dotted name, as ``smtpctl show stats``."""
+
+    async def schedule(self, target: str) -> int:
+        """Try envelopes at once; says how many."""
+
+    async def remove(self, target: str) -> int:
+        """Remove envelopes that are not in flight, without a bounce; says how many."""
+
+    async def suspend(self, target: str) -> int:
+        """Hold envelopes back (durably); says how many."""
+
+    async def resume(self, target: str) -> int:
+        """Let suspended envelopes go on; says how many."""
+
+    def pause_part(self, part: Part) -> None:
+        """Stop accepting (``smtp``: 421 to new sessions) or delivering (``mta``, ``mda``) until resumed."""
+
+    def resume_part(self, part: Part) -> None:
+        """Go on with it."""
+
+    def trace(self) -> AsyncIterator[bytes]:
+        """Stream events as JSON lines from now on, addresses in full (the socket's permissions protect them)."""
