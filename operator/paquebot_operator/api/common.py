@@ -1,0 +1,85 @@
+"""What all kinds share: bounded texts, references, metadata, conditions."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from paquebot_operator.api.validation import ApiValue
+
+API_VERSION = "paquebot.dev/v1alpha1"
+
+# RFC 1123 names as Kubernetes has them. Python's $ also matches before a last line end, the API server's does not:
+# validation.violations refuses control characters in every text for that reason.
+ObjectName = Annotated[
+    str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+]  # fmt: skip
+Namespace = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+Label = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+DataKey = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]{1,253}$")]
+Hostname = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[^\x00-\x20\x7f]{1,253}$")]
+Line = Annotated[str, Meta(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]{0,1024}$")]
+Text = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]{1,1024}$")]
+Path = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]{1,1024}$")]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+
+
+class LocalRef(ApiValue, frozen=True, kw_only=True):
+    """An object in the same namespace."""
+
+    name: Annotated[ObjectName, Meta(description="Name of the object.")]
+
+
+class KeyRef(ApiValue, frozen=True, kw_only=True):
+    """One key of a ConfigMap or Secret in the same namespace."""
+
+    name: Annotated[ObjectName, Meta(description="Name of the ConfigMap or Secret.")]
+    key: Annotated[DataKey, Meta(description="Key under data.")] = "table"
+
+
+class BundleRef(ApiValue, frozen=True, kw_only=True):
+    """Certificates of authorities (PEM) in a Secret or ConfigMap of the same namespace."""
+
+    kind: Annotated[Literal["Secret", "ConfigMap"], Meta(description="Kind of the object.")] = "Secret"
+    name: Annotated[ObjectName, Meta(description="Name of the object.")]
+    key: Annotated[DataKey, Meta(description="Key under data.")] = "ca.crt"
+
+
+class ServiceRef(ApiValue, frozen=True, kw_only=True):
+    """The MailService that a domain attaches to; in another namespace only if that service allows it."""
+
+    name: Annotated[ObjectName, Meta(description="Name of the MailService.")]
+    namespace: Annotated[
+        Namespace | None, Meta(description="Its namespace; the MailDomain's own if left out.")
+    ] = None  # fmt: skip
+
+
+class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The part of an object's metadata that is read; everything else in it is the API server's."""
+
+    name: ObjectName
+    namespace: Namespace = "default"
+    uid: Annotated[str, Meta(max_length=128)] = ""
+    generation: Annotated[int, Meta(ge=0)] = 0
+    creation_timestamp: Annotated[str, Meta(max_length=64)] = ""
+    annotations: Annotated[dict[str, str], Meta(max_length=1024)] = field(default_factory=dict)
+
+
+class Condition(ApiValue, frozen=True, kw_only=True):
+    """One condition in a status, as the API conventions have it."""
+
+    type: Annotated[
+        Literal["Accepted", "ResolvedRefs", "Programmed", "Ready"], Meta(description="What is said.")
+    ]  # fmt: skip
+    status: Annotated[Literal["True", "False", "Unknown"], Meta(description="Whether it holds.")]
+    reason: Annotated[
+        str, Meta(min_length=1, max_length=128, pattern=r"^[A-Z][A-Za-z0-9]{0,127}$", description="CamelCase, stable.")
+    ]
+    message: Annotated[str, Meta(max_length=32768, description="What to know and what to do.")] = ""
+    observed_generation: Annotated[int, Meta(ge=0, description="Generation that was judged.")] = 0
+    last_transition_time: Annotated[
+        str, Meta(max_length=64, description="When status last changed, RFC 3339.")
+    ] = ""  # fmt: skip
+
+
+Status = dict[str, Any] | None

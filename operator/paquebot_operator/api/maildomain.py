@@ -1,0 +1,67 @@
+"""MailDomain: one hosted domain attached to a MailService."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from paquebot_operator.api.actions import Delivery
+from paquebot_operator.api.common import Hostname, LocalRef, ObjectMeta, ServiceRef, Status, Text
+from paquebot_operator.api.validation import ApiValue, Rule, unique
+
+LocalPart = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f@]{1,64}$")]
+Targets = Annotated[tuple[Text, ...], Meta(min_length=1, max_length=100)]
+
+
+class Alias(ApiValue, frozen=True, kw_only=True):
+    """Other names for mailboxes, and lists."""
+
+    name: Annotated[LocalPart, Meta(description="Local-part, with or without a sub-address.")]
+    targets: Annotated[Targets, Meta(description="Mailboxes, addresses, or error:CODE text.")]
+
+
+class MailDomainSpec(ApiValue, frozen=True, kw_only=True):
+    """What is done with mail for a domain."""
+
+    validations = (
+        unique("aliases", "name"),
+        Rule(
+            cel="!self.acceptAnyMailbox || (self.mailboxes.size() == 0 && !has(self.mailboxTableRef) && "
+            "self.catchAll.size() == 0)",
+            message="acceptAnyMailbox excludes mailboxes, mailboxTableRef and catchAll",
+            holds=lambda spec: (
+                not spec.accept_any_mailbox
+                or not (spec.mailboxes or spec.mailbox_table_ref is not None or spec.catch_all)
+            ),
+        ),
+    )
+
+    service_ref: Annotated[ServiceRef, Meta(description="The MailService that carries the domain.")]
+    domain: Annotated[Hostname, Meta(description="The domain, as U-labels or A-labels.")]
+    delivery: Annotated[Delivery, Meta(description="How its mailboxes are reached.")]
+    mailboxes: Annotated[tuple[LocalPart, ...], Meta(max_length=5_000, description="Local-parts that exist.")] = ()
+    mailbox_table_ref: Annotated[
+        LocalRef | None, Meta(description="Table (service userinfo) of more mailboxes.")
+    ] = None  # fmt: skip
+    accept_any_mailbox: Annotated[
+        bool, Meta(description="Any local-part is a mailbox: the next server decides.")
+    ] = False  # fmt: skip
+    aliases: Annotated[tuple[Alias, ...], Meta(max_length=5_000, description="Aliases and lists.")] = ()
+    alias_table_ref: Annotated[LocalRef | None, Meta(description="Table (service alias) of more.")] = None
+    catch_all: Annotated[
+        tuple[Text, ...], Meta(max_length=100, description="Targets for anything else.")
+    ] = ()  # fmt: skip
+    sub_address_delimiter: Annotated[
+        str, Meta(max_length=1, pattern=r"^[-+=_.#]?$", description="Separates the sub-address; empty turns it off.")
+    ] = "+"
+
+
+class MailDomain(ApiValue, frozen=True, kw_only=True):
+    """One hosted domain."""
+
+    plural: ClassVar[str] = "maildomains"
+
+    api_version: Literal["paquebot.dev/v1alpha1"]
+    kind: Literal["MailDomain"]
+    metadata: ObjectMeta
+    spec: MailDomainSpec
+    status: Status = None

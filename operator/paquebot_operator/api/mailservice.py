@@ -1,0 +1,74 @@
+"""MailService: a pool of MTA pods."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from paquebot_operator.api.actions import NamedAction
+from paquebot_operator.api.common import Hostname, Namespace, ObjectMeta, Status
+from paquebot_operator.api.listeners import Listener
+from paquebot_operator.api.matches import ServiceRule
+from paquebot_operator.api.tuning import Bounce, Limits, Logging, Outbound, Queue, Resolver
+from paquebot_operator.api.validation import ApiValue, Rule, unique
+
+
+class DomainNamespaces(ApiValue, frozen=True, kw_only=True):
+    """Namespaces whose MailDomains may attach."""
+
+    validations = (
+        Rule(
+            cel="(self.from == 'Selector') == (self.names.size() > 0)",
+            message="names are needed for, and only for, from Selector",
+            holds=lambda namespaces: (namespaces.from_ == "Selector") == bool(namespaces.names),
+        ),
+    )
+
+    from_: Annotated[
+        Literal["Same", "All", "Selector"], Meta(description="The service's own, all, or those selected.")
+    ] = "Same"
+    names: Annotated[
+        tuple[Namespace, ...], Meta(max_length=256, description="Namespaces that Selector selects.")
+    ] = ()  # fmt: skip
+
+
+class AllowedDomains(ApiValue, frozen=True, kw_only=True):
+    """Which MailDomains may attach."""
+
+    namespaces: Annotated[DomainNamespaces, Meta(description="By namespace.")] = DomainNamespaces()
+
+
+class MailServiceSpec(ApiValue, frozen=True, kw_only=True):
+    """What a pool of MTA pods does."""
+
+    validations = (unique("listeners", "name"), unique("actions", "name"), unique("rules", "name"))
+
+    hostname: Annotated[Hostname, Meta(description="Our name: banner, EHLO, Received, Reporting-MTA.")]
+    listeners: Annotated[
+        tuple[Listener, ...], Meta(min_length=1, max_length=32, description="Where sessions come in.")
+    ]  # fmt: skip
+    rules: Annotated[
+        tuple[ServiceRule, ...], Meta(max_length=256, description="First match wins; no match is 550.")
+    ] = ()  # fmt: skip
+    actions: Annotated[tuple[NamedAction, ...], Meta(max_length=64, description="What rules name.")] = ()
+    allowed_domains: Annotated[AllowedDomains, Meta(description="Who may attach domains.")] = AllowedDomains()
+    allow_open_relay: Annotated[
+        bool, Meta(description="Accept rules that send mail from anyone to anyone. Spammers will find it.")
+    ] = False
+    queue: Annotated[Queue, Meta(description="The spool.")] = Queue()
+    limits: Annotated[Limits, Meta(description="What one client may use up.")] = Limits()
+    outbound: Annotated[Outbound, Meta(description="Sending.")] = Outbound()
+    resolver: Annotated[Resolver, Meta(description="DNS.")] = Resolver()
+    bounce: Annotated[Bounce, Meta(description="Notifications to senders.")] = Bounce()
+    logging: Annotated[Logging, Meta(description="What is logged.")] = Logging()
+
+
+class MailService(ApiValue, frozen=True, kw_only=True):
+    """A pool of MTA pods: listeners, rules, queue, sending."""
+
+    plural: ClassVar[str] = "mailservices"
+
+    api_version: Literal["paquebot.dev/v1alpha1"]
+    kind: Literal["MailService"]
+    metadata: ObjectMeta
+    spec: MailServiceSpec
+    status: Status = None

@@ -1,0 +1,68 @@
+"""Table: lookup data with a back end."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from paquebot_operator.api.common import KeyRef, ObjectMeta, Status, Text
+from paquebot_operator.api.validation import ApiValue, Rule, exactly_one, unique
+
+Service = Literal[
+    "alias", "domain", "credentials", "netaddr", "userinfo", "source", "mailaddr", "addrname",
+    "mailaddrmap", "relayhost", "string", "regex",
+]  # fmt: skip
+
+
+class Entry(ApiValue, frozen=True, kw_only=True):
+    """A key and its value."""
+
+    key: Annotated[Text, Meta(description="What is looked up.")]
+    value: Annotated[
+        str, Meta(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]{0,4096}$", description="What is found.")
+    ]  # fmt: skip
+
+
+class Inline(ApiValue, frozen=True, kw_only=True):
+    """Data that stands in the Table itself."""
+
+    validations = (
+        unique("entries", "key"),
+        Rule(
+            cel="self.keys.size() == 0 || self.entries.size() == 0",
+            message="set keys (a list) or entries (a mapping), not both",
+            holds=lambda inline: not (inline.keys and inline.entries),
+        ),
+    )
+
+    keys: Annotated[tuple[Text, ...], Meta(max_length=5_000, description="A list of keys.")] = ()
+    entries: Annotated[tuple[Entry, ...], Meta(max_length=5_000, description="A mapping.")] = ()
+
+
+class TableSpec(ApiValue, frozen=True, kw_only=True):
+    """Lookup data and its back end: exactly one."""
+
+    validations = (
+        exactly_one("inline", "configMapRef", "secretRef", attributes=("inline", "config_map_ref", "secret_ref")),
+    )
+
+    services: Annotated[
+        tuple[Service, ...], Meta(min_length=1, max_length=12, description="What it may be asked for.")
+    ]  # fmt: skip
+    match_mode: Annotated[
+        Literal["Exact", "Wildcard", "Regex", "Network"], Meta(description="How keys are compared.")
+    ] = "Exact"  # fmt: skip
+    inline: Annotated[Inline | None, Meta(description="The data itself.")] = None
+    config_map_ref: Annotated[KeyRef | None, Meta(description="A ConfigMap's text: a key and value a line.")] = None
+    secret_ref: Annotated[KeyRef | None, Meta(description="A Secret's text: a key and value a line.")] = None
+
+
+class Table(ApiValue, frozen=True, kw_only=True):
+    """Lookup data with a back end."""
+
+    plural: ClassVar[str] = "tables"
+
+    api_version: Literal["paquebot.dev/v1alpha1"]
+    kind: Literal["Table"]
+    metadata: ObjectMeta
+    spec: TableSpec
+    status: Status = None

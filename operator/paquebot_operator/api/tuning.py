@@ -1,0 +1,146 @@
+"""Limits, queue, sending and logging of a MailService; the defaults are the reference's and need no change."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from paquebot_operator.api.common import Hostname, KeyRef, Seconds, Text
+from paquebot_operator.api.validation import ApiValue
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class Retry(ApiValue, frozen=True, kw_only=True):
+    """Back-off: the n-th retry is due at creation + base * n²."""
+
+    base_seconds: Annotated[Seconds, Meta(description="Base for remote delivery.")] = 400
+    local_base_seconds: Annotated[Seconds, Meta(description="Base for local delivery and bounces.")] = 10
+
+
+class Queue(ApiValue, frozen=True, kw_only=True):
+    """The spool."""
+
+    backend: Annotated[
+        Literal["Journal", "Memory", "Null"],
+        Meta(description="Journal keeps mail on the volume; Memory and Null lose it by design, for tests."),
+    ] = "Journal"
+    ttl_seconds: Annotated[Seconds, Meta(description="Life of an undelivered message.")] = 345_600
+    retry: Annotated[Retry, Meta(description="When it is tried again.")] = Retry()
+    warn_after_seconds: Annotated[
+        tuple[Seconds, ...], Meta(max_length=4, description="Ages at which the sender is told of the delay.")
+    ] = (14_400,)
+    minimum_free_percent: Annotated[
+        int, Meta(ge=0, le=90, description="Below this share of free space new mail is answered 452.")
+    ] = 5
+
+
+class Limits(ApiValue, frozen=True, kw_only=True):
+    """What one client may use up."""
+
+    max_sessions: Annotated[Count, Meta(description="Sessions in a worker.")] = 1_000
+    max_sessions_per_client: Annotated[Count, Meta(description="Sessions of one address.")] = 50
+    max_message_bytes: Annotated[
+        int, Meta(ge=65_536, le=2_147_483_648, description="Size of a message (SIZE, RFC 1870).")
+    ] = 36_700_160
+    max_messages_per_session: Annotated[Count, Meta(description="Messages in a session.")] = 100
+    max_recipients: Annotated[
+        int, Meta(ge=100, le=100_000, description="Recipients of a message; at least 100 (RFC 5321, 4.5.3.1.8).")
+    ] = 1_000
+    max_errors: Annotated[Count, Meta(description="Refused commands in a session.")] = 20
+    max_junk_commands: Annotated[Count, Meta(description="Commands that do nothing.")] = 100
+    max_auth_failures: Annotated[Count, Meta(description="Failed AUTH in a session.")] = 3
+    max_received_headers: Annotated[
+        int, Meta(ge=10, le=1_000, description="Received fields before a loop is assumed.")
+    ] = 50
+    max_header_bytes: Annotated[
+        int, Meta(ge=16_384, le=16_777_216, description="Size of the header section.")
+    ] = 262_144  # fmt: skip
+    command_timeout_seconds: Annotated[Seconds, Meta(description="Wait for a command.")] = 300
+    data_timeout_seconds: Annotated[Seconds, Meta(description="Wait for a block of data.")] = 180
+    min_data_bytes_per_second: Annotated[
+        int, Meta(ge=0, le=1_000_000_000, description="Slower senders are disconnected; 0 is off.")
+    ] = 100
+    session_timeout_seconds: Annotated[Seconds, Meta(description="Life of a session.")] = 3_600
+    handshake_timeout_seconds: Annotated[Seconds, Meta(description="TLS handshake.")] = 30
+
+
+class OutboundLimits(ApiValue, frozen=True, kw_only=True):
+    """Connections and batches towards other servers."""
+
+    max_connections_per_host: Annotated[Count, Meta(description="To one address.")] = 10
+    max_connections_per_route: Annotated[Count, Meta(description="From one source to one address.")] = 5
+    max_connections_per_source: Annotated[Count, Meta(description="From one source.")] = 100
+    max_connections_per_relay: Annotated[Count, Meta(description="For one relay.")] = 100
+    max_connections_per_domain: Annotated[Count, Meta(description="For one domain.")] = 100
+    max_messages_per_session: Annotated[Count, Meta(description="Messages on one connection.")] = 100
+    max_recipients_per_transaction: Annotated[Count, Meta(description="Recipients in one transaction.")] = 100
+    keepalive_seconds: Annotated[Seconds, Meta(description="An idle connection is kept so long.")] = 10
+    max_failures_per_session: Annotated[Count, Meta(description="Refused recipients in a row.")] = 25
+    max_in_flight: Annotated[Count, Meta(description="Envelopes being delivered.")] = 5_000
+    max_local_deliveries: Annotated[Count, Meta(description="Local deliveries at once.")] = 50
+    max_local_deliveries_per_user: Annotated[Count, Meta(description="The same for one user.")] = 7
+
+
+class OutboundTimeouts(ApiValue, frozen=True, kw_only=True):
+    """Waits of the client (RFC 5321, 4.5.3.2)."""
+
+    connect_seconds: Annotated[Seconds, Meta(description="TCP connection.")] = 30
+    banner_seconds: Annotated[Seconds, Meta(description="Greeting.")] = 300
+    command_seconds: Annotated[Seconds, Meta(description="EHLO, STARTTLS, AUTH, RSET.")] = 300
+    mail_seconds: Annotated[Seconds, Meta(description="MAIL.")] = 300
+    recipient_seconds: Annotated[Seconds, Meta(description="RCPT.")] = 300
+    data_seconds: Annotated[Seconds, Meta(description="DATA.")] = 120
+    block_seconds: Annotated[Seconds, Meta(description="A block of content.")] = 180
+    final_dot_seconds: Annotated[Seconds, Meta(description="Reply to the end of data.")] = 600
+
+
+class Outbound(ApiValue, frozen=True, kw_only=True):
+    """Sending."""
+
+    helo: Annotated[Hostname | None, Meta(description="EHLO name; the service's if left out.")] = None
+    family: Annotated[
+        Literal["IPv6First", "IPv4First", "IPv4Only", "IPv6Only"], Meta(description="Address families, in order.")
+    ] = "IPv6First"
+    port: Annotated[
+        int, Meta(ge=1, le=65535, description="Where MX hosts listen; anything but 25 is for tests.")
+    ] = 25  # fmt: skip
+    allow_private_next_hops: Annotated[
+        bool, Meta(description="Deliver to loopback and private addresses found by MX lookup.")
+    ] = False
+    limits: Annotated[OutboundLimits, Meta(description="Connections and batches.")] = OutboundLimits()
+    timeouts: Annotated[OutboundTimeouts, Meta(description="Waits.")] = OutboundTimeouts()
+
+
+class Resolver(ApiValue, frozen=True, kw_only=True):
+    """DNS."""
+
+    servers: Annotated[
+        tuple[Text, ...], Meta(max_length=8, description="address, address:port or [IPv6]:port; else resolv.conf.")
+    ] = ()
+    timeout_milliseconds: Annotated[int, Meta(ge=100, le=60_000, description="Wait for an answer.")] = 5_000
+    max_cache_entries: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="Answers kept.")
+    ] = 10_000  # fmt: skip
+
+
+class Bounce(ApiValue, frozen=True, kw_only=True):
+    """Notifications to senders."""
+
+    from_: Annotated[
+        str, Meta(min_length=1, max_length=320, description="Author in From: a local-part or an address.")
+    ] = "MAILER-DAEMON"
+    attach: Annotated[
+        Literal["Headers", "Full"], Meta(description="How much of the returned message is attached.")
+    ] = "Headers"  # fmt: skip
+
+
+class Logging(ApiValue, frozen=True, kw_only=True):
+    """What is logged."""
+
+    level: Annotated[Literal["Debug", "Info", "Warning", "Error"], Meta(description="Least severity.")] = "Info"
+    personal_data: Annotated[
+        Literal["Full", "Pseudonym", "Minimal"], Meta(description="How addresses are shown.")
+    ] = "Pseudonym"  # fmt: skip
+    pseudonym_key_ref: Annotated[
+        KeyRef | None, Meta(description="Secret key that keys the pseudonyms.")
+    ] = None  # fmt: skip
