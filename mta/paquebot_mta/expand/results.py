@@ -8,7 +8,8 @@ from paquebot_mta.mail.address import Address
 from paquebot_mta.mail.reply import Reply
 
 Reason = Literal[
-    "unknown_user", "relay_denied", "greylist", "rate", "filter", "spf", "dmarc", "dnsbl", "size", "full", "syntax", "other"
+    "unknown_user", "relay_denied", "greylist", "rate", "filter", "spf",
+    "dmarc", "dnsbl", "size", "full", "syntax", "other",
 ]  # fmt: skip
 """The vocabulary of the metric of rejections."""
 
