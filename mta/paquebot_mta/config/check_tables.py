@@ -1,0 +1,69 @@
+"""Checks of tables, and of names that point at tables and certificates."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+
+from paquebot_mta.config.errors import Faults
+from paquebot_mta.config.service import Certificate
+from paquebot_mta.config.tables import Table
+
+
+class Names:
+    """What names may point at; each check notes a fault where a name points nowhere."""
+
+    def __init__(self, tables: Mapping[str, Table], certificates: Mapping[str, Certificate], faults: Faults) -> None:
+        self._tables = tables
+        self._certificates = certificates
+        self.faults = faults
+
+    def table(self, name: str, path: str, *services: str) -> None:
+        """Check the name of a table, empty for none; ``services``: it must serve one of them, if any is given."""
+        if not name:
+            return
+        table = self._tables.get(name)
+        if table is None:
+            self.faults.add(path, f"there is no table {name!r}")
+        elif services and not set(services) & set(table.services):
+            self.faults.add(path, f"the table {name!r} doesn't have the service {' or '.join(services)}")
+
+    def certificate(self, name: str, path: str, *, with_key: bool = False) -> None:
+        """Check the name of a certificate or bundle, empty for none."""
+        if not name:
+            return
+        certificate = self._certificates.get(name)
+        if certificate is None:
+            self.faults.add(path, f"there is no certificate {name!r}")
+        elif with_key and not certificate.key_pem:
+            self.faults.add(path, f"the certificate {name!r} has no key")
+
+
+def check_table(table: Table, path: str, faults: Faults) -> None:
+    """Check a table: services, exactly one back end, keys that its match mode can read."""
+    faults.check(that=bool(table.services), path=f"{path}.services", reason="at least one service must be given")
+    if table.inline is None:
+        faults.add(path, "exactly one back end must be given: inline")
+        return
+    read = {"Regex": is_regex, "Network": is_network}.get(table.match_mode)
+    if read is None:
+        return
+    for key in (*table.inline.keys, *table.inline.entries):
+        faults.check(that=read(key), path=f"{path}.inline", reason=f"{key!r} is not for mode {table.match_mode}")
+
+
+def is_network(text: str) -> bool:
+    """Tell whether a text is a network or an address: ``192.0.2.0/24``, ``2001:db8::1``, or ``local``."""
+    try:
+        ipaddress.ip_network(text.removeprefix("!").strip("[]"), strict=False)
+    except ValueError:
+        return text == "local"
+    return True
+
+
+def is_regex(text: str) -> bool:
+    """Tell whether a text is a regular expression."""
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    return True
