@@ -189,6 +189,7 @@ class MtaConfig(Value, frozen=True, kw_only=True):
     Attributes:
         digest: 64 hex digits over the index's bytes.
         domains: by name.
+        tables: all of them by name, the service's and the domains'.
     """
 
     digest: str
