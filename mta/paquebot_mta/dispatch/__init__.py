@@ -1,1 +1,1 @@
-"""The loop that joins the outbound stages: schedule, route, deliver, bounce."""
+"""Joins the outbound stages: what is due is loaded, routed and delivered, its outcome stored, told, rescheduled."""

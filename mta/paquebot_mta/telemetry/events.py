@@ -5,6 +5,7 @@ those
 (listener, reason ...) are ours, for metrics and logs. The same 19 events serve smtp-in and smtp-out.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from msgspec import Struct, field
@@ -372,7 +373,7 @@ class Notice(Struct, frozen=True, kw_only=True):
 
     level: Literal["debug", "info", "warning", "error"]
     event: str
-    details: dict[str, str | int | float | bool] = field(default_factory=dict)
+    details: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
 
 Event = (

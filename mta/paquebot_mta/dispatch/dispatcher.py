@@ -1,0 +1,236 @@
+"""The loop: takes what is due from the schedule, has it carried, and settles the outcome."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.deliver.transport import Receipt, Task
+from paquebot_mta.dispatch.courier import Courier, same_for_all
+from paquebot_mta.dispatch.groups import Group, group, is_local
+from paquebot_mta.dispatch.holds import Holds, Part
+from paquebot_mta.dispatch.settle import Settler
+from paquebot_mta.mail.envelope import EnvelopeState, Message, Stored
+from paquebot_mta.mail.ids import Evpid, Msgid, msgid_of
+from paquebot_mta.mail.outcome import Deferred
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.schedule.due import Schedule
+from paquebot_mta.spool.store import Spool, SpoolError
+from paquebot_mta.telemetry.bus import Emit
+from paquebot_mta.telemetry.events import Notice, QueueEvent
+
+FRESH_MESSAGES = 10_000
+"""Messages kept in memory between acceptance and first attempt; any others are loaded from the spool."""
+PER_DESTINATION = 250
+"""Envelopes in flight for one destination; what is more waits as ids."""
+LONGEST_SLEEP_SECONDS = 60.0
+FAULT = Deferred(Reply(451, "Temporary Error", "4.3.0"))
+
+
+class Dispatcher:
+    """Joins spool, schedule and couriers. One for each process."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        courier: Courier,
+        settler: Settler,
+        schedule: Schedule,
+        config: Callable[[], MtaConfig],
+        emit: Emit,
+        clock: Callable[[], float],
+    ) -> None:
+        """All that it joins; ``clock`` gives seconds since 1970."""
+        self._spool, self._courier, self._settler = spool, courier, settler
+        self._config, self._emit, self._clock = config, emit, clock
+        self.schedule = schedule
+        self.holds = Holds(PER_DESTINATION)
+        self._fresh: dict[Msgid, Stored] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._active = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def enqueue(self, message: Message) -> None:
+        """Take over a message that was just made durable: its first attempt is due now."""
+        stored = Stored(message, {envelope.evpid: EnvelopeState() for envelope in message.envelopes})
+        if len(self._fresh) < FRESH_MESSAGES:
+            self._fresh[message.msgid] = stored
+        for evpid in stored.states:
+            self.schedule.add(evpid, message.created_at)
+        self._wake.set()
+
+    async def recover(self) -> int:
+        """Schedule everything the spool still has; says how many envelopes that is."""
+        found = 0
+        async for stored in self._spool.walk():
+            fresh = [evpid for evpid in stored.states if self.schedule.state(evpid) is None]
+            for evpid in fresh:
+                self._restore(evpid, stored.states[evpid], stored.message.created_at)
+            if fresh:
+                message = stored.message
+                self._emit(QueueEvent(change="recovered", msgid=message.msgid, envelopes=len(fresh), size=message.size))
+            found += len(fresh)
+        self._wake.set()
+        return found
+
+    def wake(self) -> None:
+        """Look at the schedule again: someone changed it."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until ``drain``."""
+        while not self._stopping:
+            self._wake.clear()
+            self._start_due()
+            await self._sleep()
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Start nothing more; let what is in flight end within the grace time, then break it off (it stays queued)."""
+        self._stopping = True
+        self._wake.set()
+        self._settler.hurry()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_seconds)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def pause(self, part: Part) -> None:
+        """Let no relaying (``mta``) or local delivery (``mda``) start."""
+        self.holds.pause(part)
+
+    def resume(self, part: Part) -> None:
+        """Go on with it."""
+        self._release(self.holds.resume(part))
+
+    def _restore(self, evpid: Evpid, state: EnvelopeState, created_at: float) -> None:
+        """Enter a recovered envelope."""
+        due_at = state.due_at or created_at
+        if state.suspended:
+            self.schedule.hold(evpid, due_at)
+        else:
+            self.schedule.add(evpid, due_at)
+
+    def _start_due(self) -> None:
+        """Start a task for each message that has due envelopes, as far as there is room."""
+        room = self._config().service.outbound.limits.in_flight - self._active
+        by_message: dict[Msgid, list[Evpid]] = {}
+        for evpid in self.schedule.take(self._clock(), max(room, 0)):
+            by_message.setdefault(msgid_of(evpid), []).append(evpid)
+        for msgid, evpids in by_message.items():
+            self._active += len(evpids)
+            self._spawn(self._start_message(msgid, evpids))
+
+    async def _sleep(self) -> None:
+        """Wait for a wake-up, or until the next envelope is due; without room only the end of a task helps."""
+        due_at = self.schedule.next_due()
+        delay = LONGEST_SLEEP_SECONDS if due_at is None else due_at - self._clock()
+        if delay <= 0 and self._active < self._config().service.outbound.limits.in_flight:
+            await asyncio.sleep(0)
+            return
+        timer = asyncio.get_running_loop().call_later(min(max(delay, 0.05), LONGEST_SLEEP_SECONDS), self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine as a task that is kept until it ends."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start_message(self, msgid: Msgid, evpids: list[Evpid]) -> None:
+        """Load a message and start its transactions; those beyond the first run as tasks of their own."""
+        try:
+            stored = self._fresh.pop(msgid, None) or await self._spool.load(msgid)
+        except SpoolError as error:
+            self._put_off(msgid, evpids, str(error))
+            return
+        groups = list(group(stored, evpids, self._config())) if stored is not None else []
+        known = {envelope.evpid for each in groups for envelope in each.envelopes}
+        for evpid in set(evpids) - known:
+            self.schedule.forget(evpid)
+        self._ended(len(evpids) - len(known))
+        admitted = [each for each in groups if self._admit(each)]
+        for each in admitted[1:]:
+            self._spawn(self._attempt(each))
+        if admitted:
+            await self._attempt(admitted[0])
+
+    def _admit(self, each: Group) -> bool:
+        """Whether the transaction may start; if not, its ids wait in the holds."""
+        evpids = [envelope.evpid for envelope in each.envelopes]
+        if self.holds.enter(each.destination, _part(each), evpids):
+            return True
+        self._ended(len(evpids))
+        return False
+
+    def _put_off(self, msgid: Msgid, evpids: Iterable[Evpid], cause: str) -> None:
+        """The spool can't be read: look again in a minute; nothing is lost, nothing is bounced."""
+        evpids = tuple(evpids)
+        self._emit(Notice(level="error", event="queue.unreadable", details={"msgid": msgid, "cause": cause}))
+        for evpid in evpids:
+            self.schedule.add(evpid, self._clock() + LONGEST_SLEEP_SECONDS)
+        self._ended(len(evpids))
+
+    async def _attempt(self, each: Group) -> None:
+        """One transaction, from route to settled outcome."""
+        started = self._clock()
+        task = Task(
+            message=each.stored.message,
+            envelopes=each.envelopes,
+            reverse_path=each.reverse_path,
+            content=lambda: self._spool.content(each.stored.message.msgid),
+            before_final_dot=lambda: self._before_final_dot(each),
+        )
+        try:
+            receipt = await self._deliver(each, task)
+            verdicts = await self._settler.settle(each, receipt, started)
+            for verdict in verdicts:
+                self._reschedule(verdict.envelope.evpid, verdict.result.state.due_at, gone=bool(verdict.result.final))
+        finally:
+            self._release(self.holds.leave(each.destination, len(each.envelopes)))
+            self._ended(len(each.envelopes))
+
+    async def _deliver(self, each: Group, task: Task) -> Receipt:
+        """Carry it; a fault of ours is a deferral, never a loss and never a bounce."""
+        try:
+            return await self._courier.deliver(each, task)
+        except Exception as error:
+            details = {"msgid": task.message.msgid, "cause": f"{type(error).__name__}: {error}"[:500]}
+            self._emit(Notice(level="error", event="delivery.fault", details=details))
+            return same_for_all(task, FAULT)
+
+    async def _before_final_dot(self, each: Group) -> bool:
+        """Ask whether the queue is still ours, and note the intent."""
+        if not await self._spool.owned():
+            return False
+        self._spool.intend([envelope.evpid for envelope in each.envelopes])
+        return True
+
+    def _reschedule(self, evpid: Evpid, due_at: float, *, gone: bool) -> None:
+        """Forget it, or enter its next attempt."""
+        if gone:
+            self.schedule.forget(evpid)
+        else:
+            self.schedule.add(evpid, due_at)
+
+    def _release(self, evpids: Iterable[Evpid]) -> None:
+        """Make held envelopes due."""
+        now = self._clock()
+        for evpid in evpids:
+            self.schedule.add(evpid, now)
+        self._wake.set()
+
+    def _ended(self, count: int) -> None:
+        """Count envelopes that are not in flight any more."""
+        self._active -= count
+        self._wake.set()
+
+
+def _part(each: Group) -> Part:
+    """What can be paused: local deliveries or relaying."""
+    return "mda" if is_local(each.action) else "mta"

@@ -1,0 +1,86 @@
+"""Envelopes that are due but must wait: their destination has enough in flight, or that kind of delivery is paused.
+
+A destination that is dead or slow keeps only so many envelopes busy; the rest waits here as bare ids, so it never takes
+the places of other destinations (OpenSMTPD's hold queue).
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Literal
+
+from paquebot_mta.dispatch.groups import Destination
+from paquebot_mta.mail.ids import Evpid
+
+Part = Literal["mta", "mda"]
+
+
+class Holds:
+    """Counts what is in flight for each destination and keeps the overflow, first in, first out."""
+
+    def __init__(self, limit: int) -> None:
+        """``limit``: envelopes in flight for one destination."""
+        self._limit = limit
+        self._inflight: dict[Destination, int] = {}
+        self._waiting: dict[Destination, deque[Evpid]] = {}
+        self._parts: dict[Destination, Part] = {}
+        self._paused: set[Part] = set()
+
+    def enter(self, destination: Destination, part: Part, evpids: Iterable[Evpid]) -> bool:
+        """Ask for places; False means that the ids are kept here until ``leave`` or ``resume`` releases them."""
+        busy = self._inflight.get(destination, 0)
+        if part in self._paused or busy >= self._limit:
+            self._parts[destination] = part
+            self._waiting.setdefault(destination, deque()).extend(evpids)
+            return False
+        self._inflight[destination] = busy + len(tuple(evpids))
+        return True
+
+    def leave(self, destination: Destination, count: int) -> list[Evpid]:
+        """Give places back; answers the ids that may be tried now."""
+        busy = self._inflight.get(destination, 0) - count
+        if busy > 0:
+            self._inflight[destination] = busy
+        else:
+            self._inflight.pop(destination, None)
+        return self._release(destination, self._limit - max(busy, 0))
+
+    def forget(self, evpid: Evpid) -> bool:
+        """Drop a waiting id; False if it does not wait here."""
+        for destination, waiting in self._waiting.items():
+            if evpid in waiting:
+                waiting.remove(evpid)
+                if not waiting:
+                    del self._waiting[destination]
+                return True
+        return False
+
+    def pause(self, part: Part) -> None:
+        """Let nothing of that kind start."""
+        self._paused.add(part)
+
+    def resume(self, part: Part) -> list[Evpid]:
+        """Let it start again; answers the ids that may be tried now."""
+        self._paused.discard(part)
+        released: list[Evpid] = []
+        for destination in [each for each, kind in self._parts.items() if kind == part]:
+            released += self._release(destination, self._limit - self._inflight.get(destination, 0))
+        return released
+
+    def paused(self) -> tuple[Part, ...]:
+        """What is paused now."""
+        return tuple(sorted(self._paused))
+
+    def waiting(self) -> int:
+        """How many envelopes wait here."""
+        return sum(map(len, self._waiting.values()))
+
+    def _release(self, destination: Destination, room: int) -> list[Evpid]:
+        """Take out as many waiting ids as there is room for."""
+        waiting = self._waiting.get(destination)
+        if not waiting or self._parts.get(destination) in self._paused:
+            return []
+        released = [waiting.popleft() for _ in range(min(room, len(waiting)))]
+        if not waiting:
+            del self._waiting[destination]
+            self._parts.pop(destination, None)
+        return released

@@ -1,0 +1,94 @@
+"""What an outcome means for its envelope: pure, so every rule of retry and expiry can be tested without a queue."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from paquebot_mta.config.service import Queue
+from paquebot_mta.mail.envelope import Envelope, EnvelopeState, FinalState, Message, Notify, Result
+from paquebot_mta.mail.outcome import Deferred, Delivered, Looped, Outcome
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.schedule.backoff import expires_at, next_attempt_at
+
+Notice = Literal["", "failure", "delay", "success"]
+
+
+class Verdict(Struct, frozen=True):
+    """What becomes of an envelope after an attempt.
+
+    Attributes:
+        result: what the spool has to remember.
+        notice: which notification the sender may be owed (bounce policy decides whether one goes out).
+    """
+
+    envelope: Envelope
+    outcome: Outcome
+    result: Result
+    notice: Notice = ""
+
+
+class Attempted(Struct, frozen=True):
+    """An envelope, its state before the attempt, and what came out."""
+
+    envelope: Envelope
+    state: EnvelopeState
+    outcome: Outcome
+
+
+def judge(message: Message, attempted: Attempted, *, local: bool, queue: Queue, now: float) -> Verdict:
+    """Decide: done, retry, or give up.
+
+    Args:
+        message: the envelope's message.
+        attempted: what was tried.
+        local: the action delivers on this machine: retries are quick (base 10 s instead of 400 s).
+        queue: retry and time to live.
+        now: seconds since 1970.
+    """
+    envelope, outcome = attempted.envelope, attempted.outcome
+    state = EnvelopeState(
+        attempts=attempted.state.attempts + 1,
+        last_attempt_at=now,
+        last_reply=outcome.reply,
+        warned_at=attempted.state.warned_at,
+    )
+    if isinstance(outcome, Deferred):
+        return _retry_or_expire(message, attempted, state, local=local, queue=queue, now=now)
+    if isinstance(outcome, Delivered):
+        wanted = Notify.SUCCESS in envelope.notify and not outcome.dsn_passed
+        return _final(envelope, outcome, state, "delivered", "success" if wanted else "")
+    return _final(envelope, outcome, state, "looped" if isinstance(outcome, Looped) else "bounced", "failure")
+
+
+def _final(envelope: Envelope, outcome: Outcome, state: EnvelopeState, final: FinalState, notice: Notice) -> Verdict:
+    """The envelope leaves the queue."""
+    return Verdict(envelope, outcome, Result(envelope.evpid, state, final), notice)
+
+
+def _retry_or_expire(
+    message: Message, attempted: Attempted, state: EnvelopeState, *, local: bool, queue: Queue, now: float
+) -> Verdict:
+    """A deferred envelope stays until its time to live has passed; its last attempt is at that very time."""
+    envelope, outcome = attempted.envelope, attempted.outcome
+    expiry = expires_at(message.created_at, envelope.ttl_seconds or queue.ttl_seconds)
+    if now >= expiry:
+        return _final(envelope, outcome, state, "expired", "failure")
+    due_at = min(_due_at(message, outcome, state.attempts, local=local, queue=queue, now=now), expiry)
+    late = [age for age in queue.warn_after_seconds if state.warned_at < message.created_at + age <= due_at]
+    warn = bool(late) and message.kind == "mail"
+    state = EnvelopeState(state.attempts, due_at, now, state.last_reply, now if warn else state.warned_at)
+    return Verdict(envelope, outcome, Result(envelope.evpid, state), "delay" if warn else "")
+
+
+def _due_at(message: Message, outcome: Outcome, attempts: int, *, local: bool, queue: Queue, now: float) -> float:
+    """The outcome's own wish, else the time table (local mail and bounces: the quick one)."""
+    if isinstance(outcome, Deferred) and outcome.retry_after_seconds is not None:
+        return now + max(1.0, outcome.retry_after_seconds)
+    quick = local or message.kind == "bounce"
+    base = queue.retry.local_base_seconds if quick else queue.retry.base_seconds
+    return next_attempt_at(message.created_at, attempts, base, now)
+
+
+def expiry_reply(last: Reply | None) -> Reply:
+    """The reply shown for an envelope whose time is up (RFC 3463: X.4.7 delivery time expired)."""
+    return Reply(550, "Envelope expired" + (f"; last reply: {last}" if last else ""), "5.4.7")
