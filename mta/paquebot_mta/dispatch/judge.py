@@ -74,10 +74,12 @@ def _retry_or_expire(
     if now >= expiry:
         return _final(envelope, outcome, state, "expired", "failure")
     due_at = min(_due_at(message, outcome, state.attempts, local=local, queue=queue, now=now), expiry)
-    late = [age for age in queue.warn_after_seconds if state.warned_at < message.created_at + age <= due_at]
-    warn = bool(late) and message.kind == "mail"
-    state = EnvelopeState(state.attempts, due_at, now, state.last_reply, now if warn else state.warned_at)
-    return Verdict(envelope, outcome, Result(envelope.evpid, state), "delay" if warn else "")
+    ages = [message.created_at + age for age in queue.warn_after_seconds]
+    late = [at for at in ages if state.warned_at < at <= due_at] if message.kind == "mail" else []
+    # A warning goes out with the last attempt before the age is reached, so it counts as sent at that age.
+    warned_at = max([now, *late]) if late else state.warned_at
+    state = EnvelopeState(state.attempts, due_at, now, state.last_reply, warned_at)
+    return Verdict(envelope, outcome, Result(envelope.evpid, state), "delay" if late else "")
 
 
 def _due_at(message: Message, outcome: Outcome, attempts: int, *, local: bool, queue: Queue, now: float) -> float:

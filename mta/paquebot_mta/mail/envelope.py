@@ -108,7 +108,7 @@ class EnvelopeState(Struct, frozen=True, omit_defaults=True):
         due_at: when the next one is due, seconds since 1970; 0 means at once.
         last_attempt_at: when the last one ended, 0 if none did.
         last_reply: what it ended with.
-        warned_at: when the last delay warning was sent, 0 if none was.
+        warned_at: the age up to which delays were told, seconds since 1970, 0 if none was.
         suspended: held by an operator's hand.
     """
 
