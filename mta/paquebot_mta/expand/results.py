@@ -72,4 +72,4 @@ class Expander(Protocol):
     """Rules and aliases together: what RCPT needs to know before it is answered."""
 
     async def expand(self, facts: Facts, reverse_path: Address | None, recipient: Address) -> Accepted | Refused:
-        """Judge one recipient; ``reverse_path`` None is the null reverse-path. Never raises: faults are 4yz replies."""
+        """Judge one recipient; ``reverse_path`` None is the null reverse-path. Faults of tables are 4yz replies."""
