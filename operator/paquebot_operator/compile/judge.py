@@ -1,0 +1,41 @@
+"""All objects of a place at once: every MailService compiled, and what belongs to none of them judged too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from paquebot_operator.compile.conditions import ObjectCondition, Report
+from paquebot_operator.compile.objects import ObjectKey, Objects, service_of
+from paquebot_operator.compile.service import Compiled, compile_service
+from paquebot_operator.compile.tables import Tables
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Compiled services by key, and every finding about any object, sorted, each once."""
+
+    services: Mapping[ObjectKey, Compiled]
+    conditions: tuple[ObjectCondition, ...]
+
+
+def judge(objects: Objects, *, now: datetime) -> Judgement:
+    """Compile every MailService; Tables that nobody uses and MailDomains without a service are judged too."""
+    services = {key: compile_service(objects, key, now=now) for key in objects.services}
+    tables = Tables(objects)
+    for key in objects.tables:
+        tables.resolve(key)
+    found = {condition for compiled in services.values() for condition in compiled.conditions}
+    found.update(tables.conditions(), _unattached(objects))
+    return Judgement(services, tuple(sorted(found)))
+
+
+def _unattached(objects: Objects) -> list[ObjectCondition]:
+    found: list[ObjectCondition] = []
+    for key, domain in objects.domains.items():
+        service = service_of(domain)
+        if service not in objects.services:
+            report = Report("MailDomain", key)
+            message = f"there is no MailService {service}: create it, or name another"
+            report.refuse("ServiceNotFound", "spec.serviceRef", message)
+            found.extend(report.conditions())
+    return found

@@ -1,0 +1,143 @@
+"""From Tables and what they refer to, to tables of the contract."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from paquebot_mta.config import tables as contract
+from paquebot_operator.api.common import KeyRef
+from paquebot_operator.api.core import ConfigMap, Secret
+from paquebot_operator.api.table import Table
+from paquebot_operator.compile.conditions import ObjectCondition, Report
+from paquebot_operator.compile.objects import ObjectKey, Objects
+from paquebot_operator.compile.table_file import TableFileError, parse_table
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A Table with its data, or None if it can't be used, and why."""
+
+    table: contract.Table | None
+    conditions: tuple[ObjectCondition, ...]
+
+
+class Tables:
+    """Resolves Tables, each once."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._resolved: dict[ObjectKey, Resolved] = {}
+
+    def resolve(self, key: ObjectKey) -> Resolved | None:
+        """The Table with its data; None if there is no such object."""
+        table = self._objects.tables.get(key)
+        if table is not None and key not in self._resolved:
+            self._resolved[key] = _resolve(self._objects, key, table)
+        return self._resolved.get(key)
+
+    def conditions(self) -> tuple[ObjectCondition, ...]:
+        """Findings about all Tables resolved so far."""
+        return tuple(condition for key in sorted(self._resolved) for condition in self._resolved[key].conditions)
+
+
+def _resolve(objects: Objects, key: ObjectKey, table: Table) -> Resolved:
+    report = Report("Table", key)
+    inline = _data(objects, key, table, report)
+    if inline is not None:
+        _check_fit(table, inline, report)
+    if inline is None or report.refused:
+        return Resolved(None, report.conditions())
+    spec = table.spec
+    value = contract.Table(services=tuple(sorted(set(spec.services))), match_mode=spec.match_mode, inline=inline)
+    return Resolved(value, report.conditions())
+
+
+def _data(objects: Objects, key: ObjectKey, table: Table, report: Report) -> contract.Inline | None:
+    spec = table.spec
+    if spec.inline is not None:
+        entries = {entry.key: entry.value for entry in sorted(spec.inline.entries, key=lambda entry: entry.key)}
+        return contract.Inline(keys=spec.inline.keys, entries=entries)
+    if spec.config_map_ref is not None:
+        found = objects.config_maps.get(ObjectKey(key.namespace, spec.config_map_ref.name))
+        return _text(found, spec.config_map_ref, "ConfigMap", report)
+    if spec.secret_ref is not None:
+        secret = objects.secrets.get(ObjectKey(key.namespace, spec.secret_ref.name))
+        return _text(secret, spec.secret_ref, "Secret", report)
+    return None
+
+
+def _text(found: Secret | ConfigMap | None, ref: KeyRef, kind: str, report: Report) -> contract.Inline | None:
+    field = f"spec.{'secretRef' if kind == 'Secret' else 'configMapRef'}"
+    if found is None:
+        report.unresolved(f"{kind}NotFound", field, f"there is no {kind} {ref.name} in this namespace: create it")
+        return None
+    try:
+        content = found.value(ref.key)
+        if content is None:
+            message = f"{kind} {ref.name} has no key {ref.key}: add it, or name another in {field}.key"
+            report.unresolved("KeyNotFound", f"{field}.key", message)
+            return None
+        return parse_table(content)
+    except TableFileError as error:
+        report.unresolved("InvalidTable", field, f"{kind} {ref.name}, key {ref.key}: {error}")
+    except ValueError:
+        report.unresolved("InvalidTable", field, f"{kind} {ref.name}, key {ref.key}: not base64")
+    return None
+
+
+def _check_fit(table: Table, inline: contract.Inline, report: Report) -> None:
+    spec = table.spec
+    checks: list[tuple[str, Callable[[str], bool]]] = []
+    if spec.match_mode == "Network" or "netaddr" in spec.services:
+        checks.append(("a network such as 192.0.2.0/24", is_network))
+    if spec.match_mode == "Regex" or "regex" in spec.services:
+        checks.append(("a regular expression", is_regex))
+    for what, fits in checks:
+        for place, key in enumerate((*inline.keys, *inline.entries), 1):
+            if not fits(key):
+                report.refuse("InvalidTable", "spec", f"entry {place}: the key must be {what}")
+    _check_folded(table, inline, report)
+
+
+def _check_folded(table: Table, inline: contract.Inline, report: Report) -> None:
+    """Keys are folded on look-up, so two that differ in case only would hide each other."""
+    if "credentials" in table.spec.services or table.spec.match_mode == "Regex":
+        return
+    seen: set[str] = set()
+    for place, key in enumerate((*inline.keys, *inline.entries), 1):
+        if key.lower() in seen:
+            report.refuse("InvalidTable", "spec", f"entry {place}: the key is there twice, but for case")
+        seen.add(key.lower())
+
+
+def parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Read a network or an address, brackets allowed; IPv4 in IPv6 spelling becomes IPv4.
+
+    Raises:
+        ValueError: it is none.
+    """
+    address, slash, length = text.partition("/")
+    network = ipaddress.ip_network(f"{address.strip('[]')}{slash}{length}", strict=False)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is not None and network.prefixlen >= 96:
+        return ipaddress.ip_network(f"{mapped}/{network.prefixlen - 96}", strict=False)
+    return network
+
+
+def is_network(text: str) -> bool:
+    """Whether a text is a network or an address."""
+    try:
+        parse_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_regex(text: str) -> bool:
+    """Whether a text is a regular expression."""
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,115 @@
+"""Limits, queue, sending and logging of a MailService, into the contract's."""
+
+from typing import Literal, cast
+
+from paquebot_mta.config import service as contract
+from paquebot_operator.api import tuning as api
+from paquebot_operator.compile import names
+from paquebot_operator.compile.scope import Scope
+
+
+def compile_queue(queue: api.Queue) -> contract.Queue:
+    """The spool; ages of warnings ascend, each once."""
+    return contract.Queue(
+        backend=queue.backend,
+        ttl_seconds=queue.ttl_seconds,
+        retry=contract.Retry(base_seconds=queue.retry.base_seconds, local_base_seconds=queue.retry.local_base_seconds),
+        warn_after_seconds=tuple(sorted(set(queue.warn_after_seconds))),
+        minimum_free_percent=queue.minimum_free_percent,
+    )
+
+
+def compile_limits(limits: api.Limits) -> contract.Limits:
+    """What one client may use up."""
+    return contract.Limits(
+        sessions=limits.max_sessions,
+        sessions_per_client=limits.max_sessions_per_client,
+        message_bytes=limits.max_message_bytes,
+        messages_per_session=limits.max_messages_per_session,
+        recipients=limits.max_recipients,
+        errors=limits.max_errors,
+        junk_commands=limits.max_junk_commands,
+        auth_failures=limits.max_auth_failures,
+        received_headers=limits.max_received_headers,
+        header_bytes=limits.max_header_bytes,
+        command_timeout_seconds=limits.command_timeout_seconds,
+        data_timeout_seconds=limits.data_timeout_seconds,
+        data_bytes_per_second=limits.min_data_bytes_per_second,
+        session_timeout_seconds=limits.session_timeout_seconds,
+        handshake_timeout_seconds=limits.handshake_timeout_seconds,
+    )
+
+
+def compile_outbound(outbound: api.Outbound, scope: Scope) -> contract.Outbound:
+    """Sending."""
+    return contract.Outbound(
+        helo=names.optional_domain_name(outbound.helo, "spec.outbound.helo", scope.report),
+        family=outbound.family,
+        port=outbound.port,
+        allow_private_next_hops=outbound.allow_private_next_hops,
+        limits=_outbound_limits(outbound.limits),
+        timeouts=_outbound_timeouts(outbound.timeouts),
+    )
+
+
+def compile_resolver(resolver: api.Resolver, scope: Scope) -> contract.Resolver:
+    """DNS."""
+    for place, server in enumerate(resolver.servers):
+        names.ip_address(_without_port(server), f"spec.resolver.servers[{place}]", scope.report)
+    return contract.Resolver(
+        servers=resolver.servers,
+        timeout_seconds=resolver.timeout_milliseconds / 1000,
+        cache_entries=resolver.max_cache_entries,
+    )
+
+
+def compile_bounce(bounce: api.Bounce, hostname: str, scope: Scope) -> contract.Bounce:
+    """Notifications; the author's local-part keeps its case."""
+    text = bounce.from_ if "@" in bounce.from_ else f"{bounce.from_}@{hostname or 'localhost'}"
+    names.address(text, "spec.bounce.from", scope.report)
+    return contract.Bounce(from_=bounce.from_, attach=bounce.attach)
+
+
+def compile_logging(logging: api.Logging, scope: Scope) -> contract.Logging:
+    """What is logged."""
+    return contract.Logging(
+        level=cast(Literal["debug", "info", "warning", "error"], logging.level.lower()),
+        personal_data=logging.personal_data,
+        pseudonym_key=scope.secret_text(logging.pseudonym_key_ref, "spec.logging.pseudonymKeyRef"),
+    )
+
+
+def _outbound_limits(limits: api.OutboundLimits) -> contract.OutboundLimits:
+    return contract.OutboundLimits(
+        connections_per_host=limits.max_connections_per_host,
+        connections_per_route=limits.max_connections_per_route,
+        connections_per_source=limits.max_connections_per_source,
+        connections_per_relay=limits.max_connections_per_relay,
+        connections_per_domain=limits.max_connections_per_domain,
+        messages_per_session=limits.max_messages_per_session,
+        recipients_per_transaction=limits.max_recipients_per_transaction,
+        keepalive_seconds=limits.keepalive_seconds,
+        failures_per_session=limits.max_failures_per_session,
+        in_flight=limits.max_in_flight,
+        local_deliveries=limits.max_local_deliveries,
+        local_deliveries_per_user=limits.max_local_deliveries_per_user,
+    )
+
+
+def _outbound_timeouts(timeouts: api.OutboundTimeouts) -> contract.OutboundTimeouts:
+    return contract.OutboundTimeouts(
+        connect=timeouts.connect_seconds,
+        banner=timeouts.banner_seconds,
+        command=timeouts.command_seconds,
+        mail=timeouts.mail_seconds,
+        recipient=timeouts.recipient_seconds,
+        data=timeouts.data_seconds,
+        block=timeouts.block_seconds,
+        final_dot=timeouts.final_dot_seconds,
+    )
+
+
+def _without_port(server: str) -> str:
+    if server.startswith("["):
+        return server[1:].partition("]")[0]
+    return server.rpartition(":")[0] if server.count(":") == 1 else server
