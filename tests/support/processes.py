@@ -75,13 +75,13 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def peer_directory(prefix: str = "paquebot-peer-") -> Iterator[Path]:
-    """Make a short directory that other users may traverse, and remove it afterwards.
+def peer_directory(parent: Path | None = None) -> Iterator[Path]:
+    """Make a short directory that other users may traverse, below /tmp or `parent`, and remove it afterwards.
 
     pytest's own `tmp_path` lies below a directory of mode 0700, where a peer that gave up root can't reach its files,
     and is often too long for the path of a unix socket.
     """
-    path = Path(tempfile.mkdtemp(prefix=prefix))
+    path = Path(tempfile.mkdtemp(prefix="paquebot-peer-", dir=parent))
     path.chmod(0o755)
     try:
         yield path
@@ -156,6 +156,12 @@ class PeerProcess:
     def log(self) -> str:
         """Return everything the process has printed."""
         return self.log_path.read_text(errors="replace")
+
+    def log_end(self, size_bytes: int = 4096) -> str:
+        """Return the last bytes the process has printed: cheap enough to poll a long log."""
+        with self.log_path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - size_bytes))
+            return log.read().decode(errors="replace")
 
     def log_tail(self, lines: int = 40) -> str:
         """Return the last lines the process has printed."""

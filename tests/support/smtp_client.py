@@ -54,7 +54,11 @@ class SmtpClient:
         self._buffer = bytearray()
         self._socket: socket.socket = socket.socket(socket.AF_UNIX if isinstance(target, Path) else socket.AF_INET)
         self._socket.settimeout(timeout_seconds)
-        self._socket.connect(str(target) if isinstance(target, Path) else (LOOPBACK, target))
+        try:
+            self._socket.connect(str(target) if isinstance(target, Path) else (LOOPBACK, target))
+        except OSError:
+            self._socket.close()
+            raise
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""

@@ -81,10 +81,10 @@ class SmtpSink:
 
     def count(self) -> int:
         """Return how many messages it has accepted, as its running counter says."""
-        counts = re.findall(r"mesg=(\d+)", self.process.log())
+        counts = re.findall(r"mesg=(\d+)\r", self.process.log_end())
         return int(counts[-1]) if counts else 0
 
-    def wait_for_count(self, count: int, timeout_seconds: float = 60.0) -> None:
+    def wait_for_count(self, count: int, timeout_seconds: float = 30.0) -> None:
         """Wait until it has accepted `count` messages. Raises `PeerError` after the timeout."""
         self.process.wait_for(lambda: self.count() >= count, f"{count} messages", timeout_seconds)
 

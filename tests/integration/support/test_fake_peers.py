@@ -23,6 +23,7 @@ from tests.support.dns_server import DnsServer, Fault
 from tests.support.fake_mx import FakeMx
 from tests.support.fake_mx_script import DROP, RESET, STALL, Answer, Script, Steps, Then
 from tests.support.loop_thread import in_thread
+from tests.support.requirements import needs_programs
 from tests.support.smtp_client import DialogError, SmtpClient
 from tests.support.smtp_tools import swaks
 
@@ -111,6 +112,7 @@ def _trusting(files: CertificateFiles) -> ssl.SSLContext:
     return context
 
 
+@needs_programs("swaks")
 def test_fake_mx_speaks_lmtp_on_a_unix_socket(tmp_path: Path) -> None:
     script = Script({"DOT b@far.test": "452 4.2.2 full"}, is_lmtp=True)
     with in_thread(FakeMx(script, socket_path=tmp_path / "l")) as server:

@@ -9,13 +9,20 @@ import pytest
 
 from tests.support.certificates import CertificateAuthority, CertificateFiles
 from tests.support.dovecot import DovecotSettings, running_dovecot
+from tests.support.fake_mx import FakeMx
+from tests.support.fake_mx_script import Script
+from tests.support.loop_thread import in_thread
 from tests.support.postfix import Postfix, running_postfix
 from tests.support.postfix_config import PostfixSettings, benchmark_settings
 from tests.support.processes import PeerError, PeerProcess, free_port, peer_directory
+from tests.support.requirements import needs_programs
 from tests.support.smtp_client import SmtpClient
 from tests.support.smtp_tools import SmtpSink, SourceLoad, run_source, running_sink, start_source, swaks
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    needs_programs("postfix", "dovecot", "swaks", "smtp-source", "smtp-sink", as_root=True),
+]
 
 ALICE = "alice@example.test"
 CONTENT = b"Subject: hello\r\n\r\n.dot\r\nbody\r\n"
@@ -102,6 +109,18 @@ def test_postfix_keeps_and_retries_what_its_next_hop_defers(directory: Path) -> 
             postfix.wait_for_empty_queue()
 
 
+def test_postfix_relays_over_tls_when_it_must(directory: Path, certificate: CertificateFiles) -> None:
+    with in_thread(FakeMx(Script(tls=certificate.server_context()))) as server:
+        settings = PostfixSettings(relay_port=server.port, outgoing_tls="encrypt")
+        with running_postfix(directory / "tls-out", settings) as postfix:
+            postfix.send("a@client.test", ["b@relay.test"], b"Subject: x\n\n.x\n", notify="success,delay")
+            postfix.process.wait_for(lambda: bool(server.transactions), "a transaction")
+    (transaction,) = server.transactions
+    assert transaction.is_tls
+    assert transaction.content.endswith(b"\r\n\r\n.x\r\n")
+    assert "NOTIFY=SUCCESS,DELAY" in transaction.recipients[0].parameters
+
+
 def test_postfix_with_the_benchmark_profile_relays_a_load(directory: Path) -> None:
     with (
         running_sink(directory / "fast-sink") as sink,
@@ -154,6 +173,12 @@ def test_a_load_can_go_on_in_the_background(sink: SmtpSink, directory: Path) -> 
     with start_source(sink.port, SourceLoad(sessions=2, messages=20), directory / "source.log") as source:
         assert source.wait() == 0
     sink.wait_for_count(before + 20)
+
+
+def test_a_missing_program_is_named_in_the_skip() -> None:
+    mark = needs_programs("sh", "no-such-program").mark
+    assert mark.args == (True,)
+    assert "lacks no-such-program;" in mark.kwargs["reason"]
 
 
 def test_a_peer_that_does_not_start_shows_its_log(tmp_path: Path) -> None:
