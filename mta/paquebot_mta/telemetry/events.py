@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from msgspec import Struct, field
 
+from paquebot_mta.mail.envelope import FinalState
 from paquebot_mta.mail.ids import Evpid, Msgid, SessionId
 from paquebot_mta.mail.outcome import Outcome
 
@@ -283,6 +284,7 @@ class DeliveryAttempt(Struct, frozen=True, kw_only=True):
     attempt: int = 1
     next_attempt_at: float = 0.0
     tls: str = ""
+    final: FinalState | None = None
 
 
 class QueueEvent(Struct, frozen=True, kw_only=True):
