@@ -11,6 +11,8 @@ NOT_OURS = Reply(451, "The queue changed hands: another process delivers this", 
 UNREADABLE = Reply(451, "Content can't be read", "4.3.0")
 INTERNAL = Reply(451, "Internal error in delivery", "4.3.0")
 BAD_CONTENT = Reply(554, "Message has a bare CR or LF and can't be sent", "5.6.0")
+CLOSED = Reply(451, "Connection closed by the next hop", "4.4.2")
+SHUTTING_DOWN = Reply(451, "Delivery is shutting down", "4.3.2")
 TOO_MANY_ERRORS = Reply(451, "Too many consecutive errors, closing connection", "4.5.3")
 
 

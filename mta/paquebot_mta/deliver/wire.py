@@ -2,13 +2,13 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Final, cast
 
-from paquebot_mta.deliver.faults import SessionFaultError, TlsFaultError
+from paquebot_mta.deliver.faults import CLOSED, SessionFaultError, TlsFaultError
 from paquebot_mta.mail.replies import ReplyError, ReplyReader
 from paquebot_mta.mail.reply import Reply
 
-_CLOSED: Final = Reply(451, "Connection closed by the next hop", "4.4.2")
 _TIMEOUT: Final = Reply(451, "Connection timed out", "4.4.2")
 _INJECTED: Final = Reply(451, "Next hop sent bytes between its reply to STARTTLS and the handshake", "4.7.5")
 _FORBIDDEN: Final = frozenset(b"\r\n\0")
@@ -31,6 +31,8 @@ class Wire(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._writable = True
         self._fault: SessionFaultError | None = None
+        self.on_event: Callable[[], None] | None = None
+        """Called when bytes come in or the connection is lost, while nobody waits for a reply."""
         self.tls: tuple[str, str, int] | None = None
         """Version, cipher and bits once TLS is on."""
 
@@ -53,11 +55,11 @@ class Wire(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Nothing will come any more: the transport closes itself."""
-        self._fail(SessionFaultError("eof", _CLOSED))
+        self._fail(SessionFaultError("eof", CLOSED))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits; forget the timer."""
-        self._fail(SessionFaultError("eof", _CLOSED))
+        self._fail(SessionFaultError("eof", CLOSED))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -150,13 +152,13 @@ class Wire(asyncio.Protocol):
 
     def close(self) -> None:
         """Close after what was written is sent."""
-        self._fail(SessionFaultError("shutdown", _CLOSED))
+        self._fail(SessionFaultError("shutdown", CLOSED))
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
         """Close at once, whatever was not sent is dropped."""
-        self._fail(SessionFaultError("shutdown", _CLOSED))
+        self._fail(SessionFaultError("shutdown", CLOSED))
         if self._transport is not None:
             self._transport.abort()
 
@@ -205,7 +207,10 @@ class Wire(asyncio.Protocol):
             self.abort()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._waiter is None:
+            if self.on_event is not None:
+                self.on_event()
+        elif not self._waiter.done():
             self._waiter.set_result(None)
 
     def _fail(self, fault: SessionFaultError) -> None:

@@ -1,0 +1,287 @@
+"""One mail transaction with a next hop: MAIL, RCPT for each recipient, DATA, and an outcome for each of them.
+
+With PIPELINING (RFC 2920) all commands up to DATA travel in one flight, else in lockstep. LMTP answers once for each
+accepted recipient after the final dot (RFC 2033, 4.2). Whatever goes wrong, every recipient has an outcome at the end.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from paquebot_mta.deliver import faults
+from paquebot_mta.deliver.capabilities import Capabilities
+from paquebot_mta.deliver.commands import mail_line, rcpt_line
+from paquebot_mta.deliver.dialogue import Dialogue
+from paquebot_mta.deliver.faults import SessionFaultError, StaleSessionError
+from paquebot_mta.deliver.settings import Endpoint
+from paquebot_mta.deliver.transport import Task
+from paquebot_mta.mail.envelope import Envelope
+from paquebot_mta.mail.ids import Evpid
+from paquebot_mta.mail.outcome import Deferred, Delivered, Failed, Outcome, outcome_of
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.mail.stuffing import BareLineEndError, DotStuffer
+
+_CLOSING: Final = 421
+_GO_AHEAD: Final = 354
+
+
+class Terms(Struct, frozen=True):
+    """What holds for all transactions of a session.
+
+    Attributes:
+        fresh: this is the first one: a server that is gone is a failure, not an old connection.
+        failures: recipients refused in a row so far; at ``max_failures`` we stop asking.
+    """
+
+    offered: Capabilities
+    endpoint: Endpoint
+    lmtp: bool
+    fresh: bool
+    failures: int
+    max_failures: int
+
+
+class Transaction:
+    """Sends one task to some of its recipients. ``run`` once."""
+
+    def __init__(self, dialogue: Dialogue, task: Task, recipients: Sequence[Envelope], terms: Terms) -> None:
+        """Keep what is to be sent."""
+        self._dialogue = dialogue
+        self._task = task
+        self._recipients = recipients
+        self._terms = terms
+        self._accepted: list[Envelope] = []
+        self._dot_sent = False
+        self.outcomes: dict[Evpid, Outcome] = {}
+        self.failures = terms.failures
+        """Recipients refused in a row at its end."""
+        self.needs_reset = False
+        """The server still has the transaction open."""
+        self.closing = False
+        """The server said 421, or the connection is of no use any more."""
+
+    async def run(self) -> None:
+        """Send it; afterwards ``outcomes`` has all recipients.
+
+        Raises:
+            StaleSessionError: the kept connection was gone before anything happened.
+        """
+        try:
+            await self._converse()
+        except SessionFaultError as fault:
+            self._break(faults.LOST_AFTER_DOT if self._dot_sent else fault.reply)
+        except BareLineEndError:
+            self._break(faults.BAD_CONTENT)
+        self._report_end()
+
+    def _report_end(self) -> None:
+        """Commit if anyone got it, else roll back: each transaction ends once."""
+        delivered = sum(isinstance(outcome, Delivered) for outcome in self.outcomes.values())
+        if delivered:
+            self._dialogue.reports.committed(self._task.message.size, delivered)
+        else:
+            self._dialogue.reports.rolled_back()
+
+    def _break(self, reply: Reply) -> None:
+        """Give up the connection and settle who has no outcome yet."""
+        self._dialogue.wire.abort()
+        self.closing = True
+        self._settle_rest(reply)
+
+    def _settle_rest(self, reply: Reply) -> None:
+        outcome = Failed(reply) if reply.permanent else Deferred(reply)
+        for each in self._recipients:
+            self.outcomes.setdefault(each.evpid, outcome)
+
+    # The conversation.
+
+    async def _converse(self) -> None:
+        self._send_flight()
+        mail = await self._mail()
+        if mail.code // 100 != 2:
+            await self._mail_refused(mail)
+            return
+        self._dialogue.reports.began(self._task.message.msgid, self._task.reverse_path)
+        self.needs_reset = True
+        for each in self._recipients:
+            if self.closing or (self.failures >= self._terms.max_failures and not self._pipelined):
+                break
+            await self._rcpt(each)
+        if self._accepted and not self.closing:
+            await self._data()
+        elif not self.closing:
+            await self._nobody()
+        self._settle_rest(faults.TOO_MANY_ERRORS)
+
+    @property
+    def _pipelined(self) -> bool:
+        return self._terms.offered.pipelining
+
+    def _send_flight(self) -> None:
+        """Send all commands up to DATA at once, if the server takes that."""
+        if self._pipelined:
+            wire = self._dialogue.wire
+            wire.put_line(mail_line(self._task, self._terms.offered).encode())
+            for each in self._recipients:
+                wire.put_line(self._rcpt_line(each).encode())
+            wire.put_line(b"DATA")
+            wire.flush()
+
+    def _rcpt_line(self, envelope: Envelope) -> str:
+        return rcpt_line(envelope, self._terms.offered, self._terms.endpoint.recipient)
+
+    async def _command(self, line: str, timeout_seconds: float, phase: str) -> Reply:
+        """Send a command unless it is on its way already, and read its reply."""
+        if not self._pipelined:
+            self._dialogue.wire.put_line(line.encode())
+            self._dialogue.wire.flush()
+        self._dialogue.reports.client(line)
+        return await self._dialogue.read(timeout_seconds, phase=phase)
+
+    async def _mail(self) -> Reply:
+        line = mail_line(self._task, self._terms.offered)
+        try:
+            reply = await self._command(line, self._dialogue.timeouts.mail, "mail")
+        except SessionFaultError as fault:
+            if not self._terms.fresh and fault.cause == "eof":
+                raise StaleSessionError from fault
+            raise
+        if reply.code == _CLOSING and not self._terms.fresh:
+            raise StaleSessionError
+        return reply
+
+    async def _mail_refused(self, mail: Reply) -> None:
+        """Settle all recipients by MAIL's reply; read the replies to what travelled with it."""
+        self._settle_rest(_as_refusal(mail))
+        if mail.code == _CLOSING:
+            self.closing = True
+        elif self._pipelined:
+            for each in self._recipients:
+                await self._command(self._rcpt_line(each), self._dialogue.timeouts.recipient, "rcpt")
+            await self._nobody()
+
+    async def _rcpt(self, envelope: Envelope) -> None:
+        line = self._rcpt_line(envelope)
+        self._dialogue.reports.envelope(envelope.evpid)
+        reply = await self._command(line, self._dialogue.timeouts.recipient, "rcpt")
+        self._dialogue.reports.recipient(reply, envelope.destination)
+        if reply.code // 100 == 2:
+            self._accepted.append(envelope)
+            self.failures = 0
+            return
+        self.failures += 1
+        self.outcomes[envelope.evpid] = self._judge_rcpt(reply)
+        if reply.code == _CLOSING:
+            self.closing = True
+            self._settle_rest(reply)
+
+    def _judge_rcpt(self, reply: Reply) -> Outcome:
+        """552 after others were accepted means "too many recipients": try the rest later (RFC 5321, 4.5.3.1.10)."""
+        if reply.code == 552 and self._accepted and not reply.status.startswith("5.2"):
+            return Deferred(Reply(452, reply.text, "4.5.3"))
+        return outcome_of(_as_refusal(reply))
+
+    async def _nobody(self) -> None:
+        """Nobody was accepted: a DATA on its way must be answered, and ended if it was let in (RFC 2920, 3.1)."""
+        if not self._pipelined:
+            return
+        reply = await self._command("DATA", self._dialogue.timeouts.data, "data")
+        self._dialogue.reports.data(reply)
+        if reply.code == _GO_AHEAD:
+            self._dialogue.wire.put_content(b".\r\n")
+            self._dialogue.wire.flush()
+            self._dialogue.reports.client(".")
+            await self._dialogue.read(self._dialogue.timeouts.final_dot, phase="dot")
+        self.closing = reply.code == _CLOSING
+
+    # The content.
+
+    async def _data(self) -> None:
+        reply = await self._command("DATA", self._dialogue.timeouts.data, "data")
+        self._dialogue.reports.data(reply)
+        if reply.code != _GO_AHEAD:
+            self.closing = reply.code == _CLOSING
+            self._settle_rest(_as_refusal(reply))
+            return
+        if not await self._send_content():
+            self._break(faults.NOT_OURS)
+            return
+        await self._final_replies()
+
+    async def _send_content(self) -> bool:
+        """Send content and final dot; false without the dot if the queue is no longer ours.
+
+        The last chunk waits for the permission and travels with the dot, so a small message is one write.
+        """
+        stuffer, wire = DotStuffer(), self._dialogue.wire
+        last = b""
+        async for chunk in self._chunks():
+            wire.put_content(last)
+            wire.flush()
+            await self._drain()
+            last = stuffer.feed(chunk)
+        end = stuffer.end()
+        if not await self._task.before_final_dot():
+            return False
+        wire.put_content(last + end)
+        wire.flush()
+        self._dot_sent = True
+        self._dialogue.reports.client(".")
+        return True
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        """Read the content; whatever the store raises is our fault, never the message's."""
+        content = self._task.content()
+        while True:
+            try:
+                chunk = await anext(content)
+            except StopAsyncIteration:
+                return
+            except Exception as error:
+                raise SessionFaultError("internal", faults.UNREADABLE) from error
+            yield chunk
+
+    async def _drain(self) -> None:
+        """Wait for room; a server that answers amid the content and closes has said why."""
+        try:
+            await self._dialogue.wire.drain(self._dialogue.timeouts.block)
+        except SessionFaultError as fault:
+            if fault.cause == "timeout":
+                self._dialogue.reports.timeout("block")
+            reply = await self._dialogue.read(0, phase="block")
+            raise SessionFaultError("refused", _as_transient(reply)) from fault
+
+    async def _final_replies(self) -> None:
+        """Read the reply to the dot; LMTP gives one for each accepted recipient."""
+        if self._terms.lmtp:
+            for each in self._accepted:
+                self._settle((each,), await self._final_reply())
+        else:
+            self._settle(self._accepted, await self._final_reply())
+        self.needs_reset = False
+
+    async def _final_reply(self) -> Reply:
+        reply = await self._dialogue.read(self._dialogue.timeouts.final_dot, phase="dot")
+        self.closing = self.closing or reply.code == _CLOSING
+        return reply
+
+    def _settle(self, envelopes: Sequence[Envelope], reply: Reply) -> None:
+        outcome = outcome_of(_as_final(reply), dsn_passed=self._terms.offered.dsn)
+        for each in envelopes:
+            self.outcomes[each.evpid] = outcome
+
+
+def _as_final(reply: Reply) -> Reply:
+    """Keep 2yz, 4yz and 5yz; a 3yz to the final dot makes no sense, so nobody knows what became of the message."""
+    return _as_refusal(reply) if reply.code // 100 == 3 else reply
+
+
+def _as_refusal(reply: Reply) -> Reply:
+    """Keep 4yz and 5yz; a positive reply where it does not belong never counts as delivered."""
+    return Reply(451, f"Unexpected reply of next hop: {reply}", "4.5.0") if reply.positive else reply
+
+
+def _as_transient(reply: Reply) -> Reply:
+    """Keep a 4yz; anything else amid the content is out of order and must not bounce the message."""
+    return reply if reply.transient else Reply(451, f"Next hop broke off the content: {reply}", "4.5.0")
