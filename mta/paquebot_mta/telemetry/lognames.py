@@ -1,0 +1,83 @@
+"""All names that ``event`` of a log line may have: a closed catalogue; docs/logs.md is made from it."""
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from paquebot_mta.telemetry.labels import EVENTS
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class LogName(Struct, frozen=True):
+    """A name, who says it, how loud at least, and what it means."""
+
+    name: str
+    component: str
+    level: Level
+    meaning: str
+
+
+_REPORTED: Final = frozenset(
+    {"link-connect", "link-tls", "link-auth", "link-disconnect", "tx-commit", "tx-rollback", "timeout"}
+)
+"""Reports that are logged by default; tx-mail, tx-rcpt and tx-data are, unless the verdict is ok."""
+
+
+def _report(direction: Literal["in", "out"], event: str) -> LogName:
+    level: Level = "info" if event in _REPORTED else "debug"
+    component = "smtpd" if direction == "in" else "sender"
+    extra = " (info unless ok)" if event in {"tx-mail", "tx-rcpt", "tx-data"} else ""
+    extra = " (info if it refuses)" if event == "filter-response" else extra
+    return LogName(f"smtp-{direction}.{event}", component, level, f"report event {event}{extra}")
+
+
+_REPORTS: Final = tuple(_report(direction, event) for direction in ("in", "out") for event in EVENTS)
+_OTHERS: Final = (
+    LogName("delivery.delivered", "sender", "info", "the next hop, or the mailbox, took responsibility"),
+    LogName("delivery.tempfail", "sender", "info", "deferred; next_attempt says until when"),
+    LogName("delivery.permfail", "sender", "info", "failed for good"),
+    LogName("delivery.loop", "sender", "info", "the message has been here before"),
+    LogName("delivery.expired", "sender", "info", "too old: given up with its last reply"),
+    LogName("delivery.bounced", "sender", "info", "a notification was made, or suppressed"),
+    LogName("queue.committed", "scheduler", "info", "a message is durable: its 250 may go out"),
+    LogName("queue.recovered", "scheduler", "debug", "a message was found on the volume at start"),
+    LogName("queue.delivered", "scheduler", "debug", "an envelope left the queue: delivered"),
+    LogName("queue.bounced", "scheduler", "debug", "an envelope left the queue: bounced"),
+    LogName("queue.discarded", "scheduler", "debug", "an envelope left the queue: discarded"),
+    LogName("queue.looped", "scheduler", "debug", "an envelope left the queue: looped"),
+    LogName("queue.expired", "scheduler", "info", "an envelope left the queue: too old"),
+    LogName("queue.removed", "scheduler", "info", "an envelope left the queue: an operator removed it"),
+    LogName("queue.suspended", "scheduler", "info", "an operator holds an envelope"),
+    LogName("queue.resumed", "scheduler", "info", "an operator let an envelope go"),
+    LogName("queue.corrupt", "scheduler", "error", "a record can't be read; it is kept aside"),
+    LogName("queue.leased", "scheduler", "info", "another incarnation's messages were taken over"),
+    LogName("queue.released", "scheduler", "info", "our messages were handed over"),
+    LogName("queue.lease-stolen", "scheduler", "warning", "our messages were taken over while we lived"),
+    LogName("queue.fault", "scheduler", "error", "the volume refused an operation"),
+    LogName("queue.opened", "scheduler", "info", "the spool was opened"),
+    LogName("queue.circuit-open", "scheduler", "error", "the volume keeps failing: new mail is refused"),
+    LogName("queue.circuit-closed", "scheduler", "info", "the volume works again"),
+    LogName("route.enabled", "sender", "info", "a route may be used again"),
+    LogName("route.disabled", "sender", "warning", "a route failed and rests"),
+    LogName("route.penalised", "sender", "info", "a route failed once more"),
+    LogName("table.reloaded", "table", "info", "a table was read again"),
+    LogName("table.error", "table", "warning", "a table can't be read or asked"),
+    LogName("filter.started", "filter", "info", "a filter answers"),
+    LogName("filter.crashed", "filter", "error", "a filter ended"),
+    LogName("filter.timeout", "filter", "warning", "a filter didn't answer in time"),
+    LogName("tls.loaded", "tls", "info", "certificates were loaded"),
+    LogName("tls.failed", "tls", "info", "a handshake failed"),
+    LogName("config.loaded", "config", "info", "a configuration is in force"),
+    LogName("config.rejected", "config", "warning", "a configuration was refused; the old one stays in force"),
+    LogName("config.drained", "config", "info", "the process has no work left and ends"),
+    LogName("service.started", "service", "info", "all listeners accept sessions"),
+    LogName("service.draining", "service", "info", "no new sessions; those in flight may end"),
+    LogName("service.stopped", "service", "info", "the process ends"),
+    LogName("service.fault", "service", "error", "a part of the service failed and was started again, or given up"),
+    LogName("admin.command", "admin", "info", "an operator did something"),
+    LogName("dns.fault", "resolver", "warning", "the resolver's servers can't be used"),
+    LogName("library.message", "library", "warning", "a library said something"),
+    LogName("log.unlisted", "log", "warning", "a notice whose name isn't in this list; name says which"),
+)  # fmt: skip
+LOG_NAMES: Final = {each.name: each for each in (*_REPORTS, *_OTHERS)}
