@@ -147,7 +147,7 @@ class DnsServer:
             return _truncated(query)
         response = self._response(query, fault)
         if not is_udp:
-            return response.to_wire()
+            return response.to_wire(max_size=65_535)
         payload_bytes = query.payload if query.edns >= 0 else 512
         try:
             return response.to_wire(max_size=max(payload_bytes, 512))
