@@ -43,6 +43,14 @@ class Anywhere(ApiValue, frozen=True, kw_only=True):
 class Authenticated(ApiValue, frozen=True, kw_only=True):
     """The session is authenticated."""
 
+    validations = (
+        Rule(
+            cel="!self.negate || !has(self.users)",
+            message="negate is about being authenticated at all; to except users, negate in users",
+            holds=lambda known: not known.negate or known.users is None,
+        ),
+    )
+
     users: Annotated[Pattern | None, Meta(description="Only these users.")] = None
     negate: Annotated[bool, Meta(description="Match if it is not.")] = False
 

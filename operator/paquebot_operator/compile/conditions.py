@@ -41,7 +41,6 @@ class Report:
     key: ObjectKey
     found: list[ObjectCondition] = field(default_factory=list)
 
-    @property
     def refused(self) -> bool:
         """Whether there is any error."""
         return any(condition.severity == "Error" for condition in self.found)

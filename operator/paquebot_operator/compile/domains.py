@@ -33,7 +33,7 @@ def claims_of(service: MailService, domains: Iterable[MailDomain]) -> list[Claim
     claims = [_claim(service, domain) for domain in sorted(domains, key=_age)]
     winners: dict[str, Claim] = {}
     for claim in claims:
-        if not claim.name or claim.report.refused:
+        if not claim.name or claim.report.refused():
             continue
         winner = winners.setdefault(claim.name, claim)
         if winner is not claim:
@@ -45,7 +45,7 @@ def claims_of(service: MailService, domains: Iterable[MailDomain]) -> list[Claim
 def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
     """Compile one domain; None if it is refused, and the report says why."""
     spec, report = claim.source.spec, claim.report
-    if report.refused:
+    if report.refused():
         return None
     places = enumerate(spec.mailboxes)
     boxes = {names.local_part(box, claim.name, f"spec.mailboxes[{place}]", report) for place, box in places}
@@ -61,7 +61,7 @@ def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
         delimiter=spec.sub_address_delimiter,
     )
     warn_unknown(domain, report)
-    return None if report.refused else domain
+    return None if report.refused() else domain
 
 
 def _claim(service: MailService, domain: MailDomain) -> Claim:

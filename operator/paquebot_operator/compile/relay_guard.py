@@ -49,10 +49,10 @@ def _is_bounded_domain(entry: str) -> bool:
 
 def _from_bounded(match: Match, tables: Mapping[str, Table]) -> bool:
     from_ = match.from_
-    if _holds(match.auth) or _holds(from_.local):
+    if _holds(match.auth) or _holds(from_.local) or _holds(from_.auth):
         return True
-    if _holds(from_.auth):
-        return from_.users is None or not from_.users.negate
+    if from_.users is not None and not from_.users.negate:
+        return True
     networks = _listed(from_.networks, tables)
     return networks is not None and _are_bounded(networks)
 

@@ -41,7 +41,7 @@ def _match(match: matches.Match, path: str, scope: Scope) -> contract.Match:
         from_=_from(match.from_, f"{path}.from", scope),
         for_=_for(match.for_, f"{path}.for", scope),
         tag=_pattern(match.tag, f"{path}.tag", "string", scope),
-        helo=_pattern(match.helo, f"{path}.helo", "string", scope),
+        helo=_pattern(match.helo, f"{path}.helo", "domain", scope),
         auth=_flag(match.auth),
         auth_users=_pattern(match.auth_users, f"{path}.authUsers", "string", scope),
         tls=_flag(match.tls),
@@ -57,7 +57,7 @@ def _from(from_: matches.From, path: str, scope: Scope) -> contract.From:
     return contract.From(
         any=from_.any is not None,
         local=_flag(from_.local),
-        auth=contract.Flag(negate=known.negate) if known is not None else None,
+        auth=contract.Flag(negate=known.negate) if known is not None and known.users is None else None,
         users=_pattern(known.users, f"{path}.authenticated.users", "string", scope) if known is not None else None,
         networks=_pattern(from_.networks, f"{path}.networks", "netaddr", scope),
         rdns=_pattern(from_.rdns, f"{path}.rdns", "domain", scope),

@@ -58,7 +58,7 @@ def compile_service(objects: Objects, key: ObjectKey, *, now: datetime) -> Compi
     scope = Scope(objects, tables, Report("MailService", key), now)
     attached = _attach(service, objects, tables, now)
     shard = _shard(service, scope, attached)
-    compiled = None if scope.report.refused else _written(service, shard, attached, scope)
+    compiled = None if scope.report.refused() else _written(service, shard, attached, scope)
     found = {*scope.report.conditions(), *attached.conditions, *tables.conditions()}
     files, config = compiled if compiled is not None else ({}, None)
     return Compiled(files, config, tuple(sorted(found)))

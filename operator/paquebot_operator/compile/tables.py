@@ -46,7 +46,7 @@ def _resolve(objects: Objects, key: ObjectKey, table: Table) -> Resolved:
     inline = _data(objects, key, table, report)
     if inline is not None:
         _check_fit(table, inline, report)
-    if inline is None or report.refused:
+    if inline is None or report.refused():
         return Resolved(None, report.conditions())
     spec = table.spec
     value = contract.Table(services=tuple(sorted(set(spec.services))), match_mode=spec.match_mode, inline=inline)
