@@ -16,7 +16,6 @@ from paquebot_mta.deliver import faults
 from paquebot_mta.deliver.counts import ConnectionCounts, Key
 from paquebot_mta.deliver.faults import SessionFaultError, StaleSessionError
 from paquebot_mta.deliver.hops import NextHop
-from paquebot_mta.deliver.reports import Reason
 from paquebot_mta.deliver.session import Plan, Session, describe, open_session
 from paquebot_mta.deliver.settings import RouteInfo
 from paquebot_mta.deliver.transport import Receipt, Task
@@ -150,7 +149,6 @@ class RouteQueue:
                 return
             session, keys = found
             self._proven = True
-            self._open_more()
             await self._use(session)
         finally:
             if keys:
@@ -238,17 +236,16 @@ class RouteQueue:
             SessionFaultError: it carried none: to open another one at once would never end.
         """
         served = 0
-        reason: Reason = "error"
         try:
             while session.usable and (job := await self._obtain(session)) is not None:
-                if not session.usable or not await self._serve(session, job):
+                self._open_more()
+                if not await self._serve(session, job):
                     # The kept connection was gone: nothing was sent.
                     self._jobs.appendleft(job)
                     break
                 served += 1
-            reason = "shutdown" if self._closed else "quit" if session.usable else "eof"
         finally:
-            await session.quit(reason)
+            await session.quit()
         if not served and self._jobs:
             raise SessionFaultError("eof", faults.CLOSED)
 
@@ -289,6 +286,8 @@ class RouteQueue:
 
     async def _serve(self, session: Session, job: Job) -> bool:
         """Deliver one task; false if the kept connection turned out to be gone."""
+        if not session.usable:
+            return False
         try:
             receipt = await session.deliver(job.task)
         except StaleSessionError:

@@ -137,9 +137,11 @@ class Session:
         if reply.code // 100 != 2:
             raise StaleSessionError
 
-    async def quit(self, reason: Reason = "quit") -> None:
+    async def quit(self) -> None:
         """Say QUIT if there is someone to hear it, and close (RFC 5321, 4.1.1.10)."""
+        reason: Reason = "eof"
         if not self._closing and self._dialogue.wire.usable:
+            reason = "quit"
             with contextlib.suppress(SessionFaultError):
                 await self._dialogue.ask("QUIT", QUIT_SECONDS, phase="quit")
         self._dialogue.wire.close()

@@ -136,8 +136,9 @@ class Wire(asyncio.Protocol):
             TlsFaultError: the handshake failed; the connection is gone.
         """
         if not self.usable or self._transport is None:
+            fault = self._fault or SessionFaultError("protocol", _INJECTED)
             self.abort()
-            raise self._fault or SessionFaultError("protocol", _INJECTED)
+            raise fault
         self._writable = True
         upgrade = self._loop.start_tls(
             self._transport, self, context, server_hostname=name, ssl_handshake_timeout=timeout_seconds

@@ -1,0 +1,110 @@
+"""Connections as a shared good: slow start, limits, reuse, and closing."""
+
+import asyncio
+
+from paquebot_mta.config.service import OutboundLimits
+from paquebot_mta.deliver.counts import ConnectionCounts
+from paquebot_mta.mail.outcome import Deferred, Delivered
+from tests.mta.deliver.relay_rig import Rig, make_task, relay_rig, route_to
+from tests.support.fake_mx import FakeMx
+from tests.support.fake_mx_script import Answer, Script
+
+SLOW = Script({"DOT": Answer("250 2.0.0 taken", delay_seconds=0.02)})
+
+
+async def deliver_many(rig: Rig, mx: FakeMx, count: int, **fields: str) -> list[type]:
+    route = route_to(mx, **fields)
+    return [type(each) for each in await asyncio.gather(*(rig.outcome(route, make_task()) for _ in range(count)))]
+
+
+async def test_only_one_connection_is_opened_until_it_is_proven() -> None:
+    script = Script({"BANNER": Answer("220 mx.test ESMTP", delay_seconds=0.05), **SLOW.replies})
+    async with FakeMx(script) as mx, relay_rig() as rig:
+        work = asyncio.create_task(deliver_many(rig, mx, 12))
+        await asyncio.sleep(0.03)
+        assert len(mx.sessions) == 1
+        assert [(each.state, each.connections, each.queued) for each in rig.pool.routes()] == [("new", 1, 12)]
+        assert await work == [Delivered] * 12
+        assert 1 < mx.most_open <= 5
+
+
+async def test_a_route_has_at_most_its_limit() -> None:
+    async with FakeMx(SLOW) as mx, relay_rig(limits=OutboundLimits(connections_per_route=3)) as rig:
+        assert await deliver_many(rig, mx, 30) == [Delivered] * 30
+        assert mx.most_open == 3
+
+
+async def test_routes_that_meet_at_a_host_share_its_limit() -> None:
+    async with FakeMx(SLOW) as mx, relay_rig(limits=OutboundLimits(connections_per_host=2, keepalive_seconds=0)) as rig:
+        many = (deliver_many(rig, mx, 4, key=f"route {number}") for number in range(4))
+        assert await asyncio.gather(*many) == [[Delivered] * 4] * 4
+        assert mx.most_open == 2
+
+
+async def test_a_connection_ends_after_its_messages() -> None:
+    limits = OutboundLimits(messages_per_session=2, connections_per_route=1)
+    async with FakeMx() as mx, relay_rig(limits=limits) as rig:
+        assert await deliver_many(rig, mx, 5) == [Delivered] * 5
+        await asyncio.sleep(0.02)
+        assert [each.verbs().count("MAIL") for each in mx.sessions] == [2, 2, 1]
+        assert [each.verbs()[-1] for each in mx.sessions[:2]] == ["QUIT", "QUIT"]
+
+
+async def test_recipients_beyond_the_limit_go_in_further_transactions() -> None:
+    recipients = [f"r{number}@mx.test" for number in range(5)]
+    async with FakeMx() as mx, relay_rig(limits=OutboundLimits(recipients_per_transaction=2)) as rig:
+        receipt = await rig.deliver(route_to(mx), make_task(*recipients))
+        assert [len(each.addresses) for each in mx.transactions] == [2, 2, 1]
+        assert len(mx.sessions) == 1
+    assert [type(each) for each in receipt.outcomes.values()] == [Delivered] * 5
+
+
+async def test_an_idle_route_is_forgotten() -> None:
+    async with FakeMx() as mx, relay_rig(limits=OutboundLimits(keepalive_seconds=0)) as rig:
+        assert await deliver_many(rig, mx, 1) == [Delivered]
+        await asyncio.sleep(0.05)
+        assert rig.pool.routes() == []
+        assert mx.open_sessions == 0
+
+
+async def test_an_idle_connection_that_the_next_hop_closes_is_forgotten() -> None:
+    async with relay_rig() as rig:
+        async with FakeMx() as mx:
+            assert await deliver_many(rig, mx, 1) == [Delivered]
+            assert rig.pool.routes()[0].connections == 1
+        await asyncio.sleep(0.05)
+        assert rig.pool.routes() == []
+
+
+async def test_closing_defers_what_waits_and_finishes_what_is_on_its_way() -> None:
+    async with FakeMx(SLOW) as mx, relay_rig(limits=OutboundLimits(connections_per_route=1)) as rig:
+        work = asyncio.create_task(deliver_many(rig, mx, 3))
+        await asyncio.sleep(0.01)
+        await rig.pool.close()
+        assert sorted(each.__name__ for each in await work) == ["Deferred", "Deferred", "Delivered"]
+        assert isinstance(await rig.outcome(route_to(mx), make_task()), Delivered | Deferred)
+
+
+async def test_a_caller_that_gives_up_while_waiting_is_passed_over() -> None:
+    async with FakeMx(SLOW) as mx, relay_rig(limits=OutboundLimits(connections_per_route=1)) as rig:
+        first = asyncio.create_task(deliver_many(rig, mx, 1))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(rig.outcome(route_to(mx), make_task()))
+        await asyncio.sleep(0)
+        second.cancel()
+        assert await first == [Delivered]
+        assert await deliver_many(rig, mx, 1) == [Delivered]
+        assert len(mx.contents) == 2
+
+
+def test_a_connection_counts_on_all_axes_or_none() -> None:
+    counts = ConnectionCounts({"host": 1, "relay": 2})
+    assert counts.take([("relay", "out"), ("host", "a")])
+    assert not counts.take([("relay", "out"), ("host", "a")])
+    assert counts.count(("relay", "out")) == 1
+    assert counts.take([("relay", "out"), ("host", "b")])
+    called: list[int] = []
+    counts.wait(lambda: called.append(1))
+    counts.release([("relay", "out"), ("host", "a")])
+    counts.release([("relay", "out"), ("host", "b")])
+    assert called == [1]

@@ -1,0 +1,201 @@
+"""TLS and AUTH towards a next hop, on both event loops: what each policy lets through, and what is never shown."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from paquebot_mta.config.actions import ClientTls
+from paquebot_mta.config.service import Certificate
+from paquebot_mta.deliver.settings import Endpoint
+from paquebot_mta.deliver.tls import ClientContexts
+from paquebot_mta.mail.outcome import Deferred, Delivered, Outcome
+from paquebot_mta.telemetry.events import TlsFailure
+from tests.mta.deliver.relay_rig import Rig, impatient, make_task, relay_rig, route_to
+from tests.support.certificates import CertificateAuthority, CertificateFiles
+from tests.support.fake_mx import FakeMx
+from tests.support.fake_mx_script import EXTENSIONS, Answer, Script, Then
+
+Loop = Callable[[], asyncio.AbstractEventLoop]
+BOTH_LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    return CertificateAuthority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def files(authority: CertificateAuthority) -> CertificateFiles:
+    return authority.issue("mx.test")
+
+
+def run(loop: Loop, scenario: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(10):
+            await scenario()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(bounded())
+
+
+async def deliver(mx: FakeMx, policy: str, rig: Rig, *, implicit: bool = False) -> Outcome:
+    return await rig.outcome(route_to(mx, policy=policy, implicit_tls=implicit), make_task())
+
+
+@BOTH_LOOPS
+@pytest.mark.parametrize("policy", ["Opportunistic", "Required"])
+def test_tls_is_used_when_offered(loop: Loop, policy: str, files: CertificateFiles) -> None:
+    async def scenario() -> None:
+        async with FakeMx(Script(tls=files.server_context())) as mx, relay_rig() as rig:
+            receipt = await rig.deliver(route_to(mx, policy=policy), make_task())
+            assert mx.transactions[0].is_tls
+            assert mx.sessions[0].verbs()[:3] == ["EHLO", "STARTTLS", "EHLO"]
+            assert mx.sessions[0].bytes_after_starttls == 0
+        assert receipt.tls.startswith("TLSv1.3:")
+        assert rig.reports("link-tls") == [f"link-tls|{receipt.tls}"]
+
+    run(loop, scenario)
+
+
+@BOTH_LOOPS
+@pytest.mark.parametrize(
+    ("policy", "outcome"), [("Opportunistic", Delivered), ("Required", Deferred), ("Verified", Deferred)]
+)
+def test_a_server_without_tls(loop: Loop, policy: str, outcome: type) -> None:
+    async def scenario() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        async with FakeMx() as mx, relay_rig(endpoint=Endpoint("out", ssl_context=context)) as rig:
+            assert isinstance(await deliver(mx, policy, rig), outcome)
+
+    run(loop, scenario)
+
+
+@BOTH_LOOPS
+@pytest.mark.parametrize("how", [Answer("220 go", Then.CLOSE), Answer("220 go", Then.RESET)])
+@pytest.mark.parametrize(("policy", "expected"), [("Opportunistic", Delivered), ("Required", Deferred)])
+def test_a_broken_handshake(loop: Loop, policy: str, expected: type, how: Answer, files: CertificateFiles) -> None:
+    async def scenario() -> None:
+        script = Script({"STARTTLS": how}, tls=files.server_context())
+        async with FakeMx(script) as mx, relay_rig() as rig:
+            assert isinstance(await deliver(mx, policy, rig), expected)
+            assert len(mx.sessions) == (2 if expected is Delivered else 1)
+        assert len([each for each in rig.events if isinstance(each, TlsFailure)]) == 1
+        assert len(rig.reports("link-connect")) == len(rig.reports("link-disconnect")) == len(mx.sessions)
+
+    run(loop, scenario)
+
+
+@BOTH_LOOPS
+def test_a_stalled_handshake_has_a_deadline(loop: Loop, files: CertificateFiles) -> None:
+    async def scenario() -> None:
+        script = Script({"STARTTLS": Answer("220 go", Then.STALL)}, tls=files.server_context())
+        async with FakeMx(script) as mx, relay_rig(timeouts=impatient(command=0.1)) as rig:
+            assert isinstance(await deliver(mx, "Required", rig), Deferred)
+
+    run(loop, scenario)
+
+
+@BOTH_LOOPS
+def test_bytes_after_the_reply_to_starttls_are_an_attack(loop: Loop, files: CertificateFiles) -> None:
+    async def scenario() -> None:
+        script = Script({"STARTTLS": Answer("220 go\r\n250 injected", Then.STALL)}, tls=files.server_context())
+        async with FakeMx(script) as mx, relay_rig() as rig:
+            outcome = await deliver(mx, "Opportunistic", rig)
+            assert mx.contents == []
+        assert isinstance(outcome, Deferred)
+        assert "handshake" in outcome.reply.text
+
+    run(loop, scenario)
+
+
+@BOTH_LOOPS
+@pytest.mark.parametrize(("name", "expected"), [("mx.test", Delivered), ("other.test", Deferred)])
+def test_verification_is_by_name(loop: Loop, name: str, expected: type, authority: CertificateAuthority) -> None:
+    async def scenario() -> None:
+        policy = ClientTls(policy="Verified", ca="ours")
+        bundle = Certificate(chain_pem=authority.path.read_text(encoding="ascii"))
+        endpoint = Endpoint("out", ssl_context=ClientContexts({"ours": bundle}).get(policy))
+        script = Script(tls=authority.issue(name).server_context())
+        async with FakeMx(script) as mx, relay_rig(endpoint=endpoint) as rig:
+            assert isinstance(await deliver(mx, "Verified", rig), expected)
+        failures = [each.reason for each in rig.events if isinstance(each, TlsFailure)]
+        assert failures == ([] if expected is Delivered else ["cert_name"])
+
+    run(loop, scenario)
+
+
+@BOTH_LOOPS
+def test_implicit_tls_comes_before_the_banner(loop: Loop, files: CertificateFiles) -> None:
+    async def scenario() -> None:
+        seen: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for reply in (b"220 mx.test\r\n", b"250 mx.test\r\n", b"550 5.7.1 no\r\n", b"221 bye\r\n"):
+                writer.write(reply)
+                seen.append(await reader.readline())
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=files.server_context())
+        route = route_to(server.sockets[0].getsockname()[1], policy="Required", implicit_tls=True)
+        async with relay_rig() as rig:
+            await rig.deliver(route, make_task())
+        server.close()
+        assert seen[0] == b"EHLO out.origin.test\r\n"
+        names = [each.partition("|")[0] for each in rig.reports()]
+        assert names[:4] == ["link-connect", "link-tls", "protocol-server", "link-greeting"]
+
+    run(loop, scenario)
+
+
+@pytest.mark.parametrize("mechanisms", ["AUTH PLAIN LOGIN", "AUTH LOGIN"])
+async def test_credentials_are_never_reported(mechanisms: str, files: CertificateFiles) -> None:
+    replies = {} if "PLAIN" in mechanisms else {"AUTH": "334 VXNlcm5hbWU6", "AG==": "x"}
+    script = Script(replies, extensions=(*EXTENSIONS, mechanisms), tls=files.server_context())
+    endpoint = Endpoint("out", credentials=("user", "hunter2"))
+    async with FakeMx(script) as mx, relay_rig(endpoint=endpoint) as rig:
+        outcome = await deliver(mx, "Required", rig)
+    assert isinstance(outcome, Delivered if "PLAIN" in mechanisms else Deferred)
+    client = rig.reports("protocol-client")
+    assert "protocol-client|AUTH PLAIN ********" in client or "protocol-client|********" in client
+    assert not [each for each in client if "dXNlcg" in each or "aHVudGVyMg" in each or "AHVzZXI" in each]
+    assert rig.reports("link-auth") == ["link-auth|pass|user"] or "LOGIN" in mechanisms
+
+
+@pytest.mark.parametrize("policy", ["None", "Opportunistic"])
+async def test_credentials_are_never_sent_in_the_clear(policy: str) -> None:
+    script = Script(extensions=(*EXTENSIONS, "AUTH PLAIN"))
+    async with FakeMx(script) as mx, relay_rig(endpoint=Endpoint("out", credentials=("user", "pass"))) as rig:
+        assert isinstance(await deliver(mx, policy, rig), Deferred)
+        assert "AUTH" not in mx.sessions[0].verbs()
+
+
+async def test_refused_credentials_defer(files: CertificateFiles) -> None:
+    script = Script({"AUTH": "535 5.7.8 no"}, extensions=(*EXTENSIONS, "AUTH PLAIN"), tls=files.server_context())
+    async with FakeMx(script) as mx, relay_rig(endpoint=Endpoint("out", credentials=("user", "pass"))) as rig:
+        assert isinstance(await deliver(mx, "Required", rig), Deferred)
+    assert rig.reports("link-auth") == ["link-auth|fail|user"]
+
+
+async def test_policy_none_never_says_starttls(files: CertificateFiles) -> None:
+    async with FakeMx(Script(tls=files.server_context())) as mx, relay_rig() as rig:
+        assert isinstance(await deliver(mx, "None", rig), Delivered)
+        assert "STARTTLS" not in mx.sessions[0].verbs()
+
+
+def test_a_client_certificate_is_loaded_from_memory(files: CertificateFiles) -> None:
+    ours = Certificate(chain_pem=files.certificate.read_text("ascii"), key_pem=files.key.read_text("ascii"))
+    policy = ClientTls(policy="Required", client_certificate="ours")
+    contexts = ClientContexts({"ours": ours})
+    assert contexts.get(policy) is contexts.get(policy)
+
+
+@pytest.mark.parametrize("policy", [ClientTls(policy="Verified", ca="x"), ClientTls(client_certificate="x")])
+def test_a_missing_certificate_is_named(policy: ClientTls, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'x'"):
+        ClientContexts({}).get(policy)
+    with pytest.raises(ValueError, match="'x'"):
+        ClientContexts({"x": Certificate(chain_pem="junk")}).get(policy)
