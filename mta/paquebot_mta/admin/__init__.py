@@ -1,1 +1,1 @@
-"""Joins people and machines to a running worker: health, metrics, control socket, command line. Knows callables only."""
+"""Joins people and machines to a running worker: health, metrics, control socket, command line."""
