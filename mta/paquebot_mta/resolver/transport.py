@@ -47,20 +47,20 @@ class Transport:
         Raises:
             ValueError: the name can't be a domain name.
         """
-        make_query(name, rdtype, 0)
+        query = make_query(name, rdtype, 0)
         try:
             async with asyncio.timeout(self._timeout_seconds), self._slots:
-                return await self._ask_in_turn(name, rdtype)
+                return await self._ask_in_turn(query)
         except TimeoutError:
             return "timeout"
 
-    async def _ask_in_turn(self, name: str, rdtype: str) -> dns.message.QueryMessage | Status:
+    async def _ask_in_turn(self, query: Query) -> dns.message.QueryMessage | Status:
         share = self._timeout_seconds / (len(self._servers) * ROUNDS)
         status: Status = "timeout"
         silent = dict.fromkeys(self._servers)
         for _ in range(ROUNDS):
             for server in tuple(silent):
-                answer = await self._ask_one(server, make_query(name, rdtype, self._randbits(16)), share)
+                answer = await self._ask_one(server, query.renumbered(self._randbits(16)), share)
                 if isinstance(answer, dns.message.QueryMessage):
                     return answer
                 if answer != "timeout":

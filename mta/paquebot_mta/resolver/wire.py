@@ -1,7 +1,7 @@
 """DNS messages: a question to bytes, a checked response to what it says. Knows nothing of sockets or caches."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Self
 
 import dns.exception
 import dns.flags
@@ -32,6 +32,10 @@ class Query(Struct, frozen=True):
     name: dns.name.Name
     rdtype: dns.rdatatype.RdataType
     wire: bytes
+
+    def renumbered(self, message_id: int) -> Self:
+        """Make the same question with another id."""
+        return type(self)(self.name, self.rdtype, message_id.to_bytes(2, "big") + self.wire[2:])
 
 
 class NameLeads(Struct, frozen=True):

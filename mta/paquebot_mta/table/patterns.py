@@ -18,11 +18,11 @@ def compile_wildcard(entry: str) -> re.Pattern[str]:
     """Compile an entry in which each ``*`` stands for characters within one label, at least one.
 
     Raises:
-        ValueError: too many wildcards.
+        ValueError: too many wildcards; the message names the entry.
     """
     pieces = re.split(r"\*+", entry.lower())
     if len(pieces) > _MAX_STARS + 1:
-        raise ValueError(f"more than {_MAX_STARS} wildcards")
+        raise ValueError(f"entry {entry!r}: more than {_MAX_STARS} wildcards")
     return re.compile("[^.]+".join(re.escape(piece) for piece in pieces))
 
 
@@ -30,14 +30,14 @@ def compile_regex(entry: str) -> re.Pattern[str]:
     """Compile a regular expression that is searched for, case-sensitive unless it says ``(?i)``.
 
     Raises:
-        ValueError: it is no regular expression, or a hostile subject could make it slow.
+        ValueError: it is no regular expression, or a hostile subject could make it slow; the message names the entry.
     """
     try:
         compiled = re.compile(entry)
     except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
+        raise ValueError(f"entry {entry!r}: not a regular expression: {error}") from error
     if danger := _danger(entry):
-        raise ValueError(danger)
+        raise ValueError(f"entry {entry!r}: {danger}")
     return compiled
 
 

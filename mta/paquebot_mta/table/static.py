@@ -91,7 +91,7 @@ def _folded_finder(keys: tuple[str, ...]) -> Finder:
 
 def _wildcard_finder(keys: tuple[str, ...]) -> Finder:
     exact = _folded_finder(tuple(key for key in keys if "*" not in key))
-    patterns = [(_named(compile_wildcard, key), key) for key in keys if "*" in key]
+    patterns = [(compile_wildcard(key), key) for key in keys if "*" in key]
     if not patterns:
         return exact
 
@@ -102,15 +102,8 @@ def _wildcard_finder(keys: tuple[str, ...]) -> Finder:
 
 
 def _regex_finder(keys: tuple[str, ...]) -> Finder:
-    patterns = [(_named(compile_regex, key), key) for key in keys]
+    patterns = [(compile_regex(key), key) for key in keys]
     return lambda key: _first(patterns, re.Pattern.search, key)
-
-
-def _named(compiler: Callable[[str], re.Pattern[str]], key: str) -> re.Pattern[str]:
-    try:
-        return compiler(key)
-    except ValueError as error:
-        raise ValueError(f"entry {key!r}: {error}") from error
 
 
 def _first(
