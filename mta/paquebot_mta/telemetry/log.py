@@ -13,7 +13,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from paquebot_mta.telemetry.events import ConfigEvent, Event, LinkAuth, LinkConnect, LinkDisconnect
-from paquebot_mta.telemetry.loglines import line_of, loudness
+from paquebot_mta.telemetry.loglines import LOUDEST, line_of, loudness
 from paquebot_mta.telemetry.lognames import LOG_NAMES, Level
 from paquebot_mta.telemetry.privacy import Privacy
 from paquebot_mta.telemetry.render import Render, Timestamps, Value, render_json, render_text
@@ -66,15 +66,16 @@ class Log:
 
     def consume(self, event: Event) -> None:
         """Log one event, if it is loud enough; subscribe this to the bus."""
-        if isinstance(event, ConfigEvent) and event.change == "loaded":
-            self._generation = event.generation
+        if type(event) in self._quiet:
+            return
         self._follow(event)
-        if _LEVELS[loudness(event)] < self._threshold:
+        level = loudness(event)
+        if _LEVELS[level] < self._threshold:
             return
         line = line_of(event, self.privacy)
         if line is None:
             return
-        level, name, fields = line
+        name, fields = line
         if isinstance(event, LinkAuth) and event.result != "pass" and event.session in self._sources:
             fields["source"] = self._sources[event.session]
         self.write(level, name, fields)
@@ -85,6 +86,7 @@ class Log:
 
     def _at(self, level: Level) -> FilteringBoundLogger:
         self._threshold = _LEVELS[level]
+        self._quiet = frozenset(kind for kind, loudest in LOUDEST.items() if _LEVELS[loudest] < self._threshold)
         bound = structlog.make_filtering_bound_logger(self._threshold)
         make = cast(Callable[..., FilteringBoundLogger], bound)
         return make(_Writer(self._write), [self._process], {})
@@ -105,12 +107,14 @@ class Log:
         return self._render({**head, **line})
 
     def _follow(self, event: Event) -> None:
-        """Keep clients' addresses while their sessions last: failed AUTH is the one line that shows them whole."""
+        """Keep the generation, and clients' addresses while sessions last: a failed AUTH's line shows them whole."""
         if isinstance(event, LinkConnect):
             if event.direction == "in" and len(self._sources) < _MAX_SOURCES:
                 self._sources[event.session] = event.source
         elif isinstance(event, LinkDisconnect):
             self._sources.pop(event.session, None)
+        elif isinstance(event, ConfigEvent) and event.change == "loaded":
+            self._generation = event.generation
 
 
 class _Writer:

@@ -4,7 +4,7 @@ Every line of a message has ``msgid``, so one id tells its story; lines of a ses
 its transactions have both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,7 +16,8 @@ from paquebot_mta.telemetry.privacy import Privacy
 from paquebot_mta.telemetry.render import Value
 
 Fields = dict[str, Value]
-Line = tuple[Level, str, Fields]
+Line = tuple[str, Fields]
+"""Name and fields."""
 
 _RESULTS: Final = {Delivered: "Ok", Deferred: "TempFail", Failed: "PermFail", Looped: "Loop"}
 _NAMES: Final = {"Ok": "delivered", "TempFail": "tempfail", "PermFail": "permfail", "Loop": "loop", "Expire": "expired"}
@@ -35,17 +36,32 @@ def line_of(event: ev.Event, privacy: Privacy) -> Line | None:
 
 def loudness(event: ev.Event) -> Level:
     """Say how loud the line of an event is, without making it."""
-    if isinstance(event, ev.TxMail | ev.TxRcpt | ev.TxData):
-        return "debug" if event.result == "ok" else "info"
+    kind = type(event)
+    if kind in _VERDICTS:
+        return "debug" if event.result == "ok" else "info"  # type: ignore[union-attr]
+    if (level := LOUDEST.get(kind)) is not None and kind is not ev.FilterResponse:
+        return level
     if isinstance(event, ev.FilterResponse):
         return "info" if event.response in _REFUSING else "debug"
-    if isinstance(event, ev.Report):
-        return LOG_NAMES[f"smtp-{event.direction}.{event.name}"].level
     if isinstance(event, ev.Notice):
         return event.level
     if isinstance(event, ev.QueueEvent):
         return LOG_NAMES[f"queue.{event.change}"].level
     return "warning" if isinstance(event, ev.ConfigEvent) and event.change == "rejected" else "info"
+
+
+def _loudest() -> Iterator[tuple[type[ev.Report], Level]]:
+    for kind in (*ev.Report.__subclasses__(), *ev.Transaction.__subclasses__()):
+        if kind is not ev.Transaction:
+            yield (
+                kind,
+                "info" if kind in _VERDICTS or kind is ev.FilterResponse else LOG_NAMES[f"smtp-in.{kind.name}"].level,
+            )
+
+
+_VERDICTS: Final = frozenset({ev.TxMail, ev.TxRcpt, ev.TxData})
+LOUDEST: Final[dict[type, Level]] = dict(_loudest())
+"""How loud the line of a report can be: the log passes over the quiet ones by their class."""
 
 
 def _report(event: ev.Report, privacy: Privacy) -> Line:
@@ -56,7 +72,7 @@ def _report(event: ev.Report, privacy: Privacy) -> Line:
     make = _REPORTS.get(type(event))
     if make is not None:
         fields |= make(event, privacy)
-    return loudness(event), f"smtp-{event.direction}.{event.name}", fields
+    return f"smtp-{event.direction}.{event.name}", fields
 
 
 def _connect(event: ev.LinkConnect, privacy: Privacy) -> Fields:
@@ -142,7 +158,7 @@ def _delivery(event: ev.DeliveryAttempt, privacy: Privacy) -> Line:
         "transport": event.transport,
         "action": event.action,
     }
-    return "info", f"delivery.{_NAMES[result]}", fields | _delivery_options(event, privacy)
+    return f"delivery.{_NAMES[result]}", fields | _delivery_options(event, privacy)
 
 
 def _delivery_options(event: ev.DeliveryAttempt, privacy: Privacy) -> Fields:
@@ -171,23 +187,23 @@ def _queue(event: ev.QueueEvent, _: Privacy) -> Line:
         fields["source"] = event.source
     if event.size:
         fields["size"] = event.size
-    return loudness(event), f"queue.{event.change}", fields
+    return f"queue.{event.change}", fields
 
 
 def _bounce(event: ev.BounceEvent, _: Privacy) -> Line:
     about = msgid_of(event.evpids[0]) if event.evpids else event.msgid
     fields: Fields = {"msgid": about, "kind": event.kind, "result": event.result, "evpids": " ".join(event.evpids)}
-    return "info", "delivery.bounced", fields | ({"bounce_msgid": event.msgid} if event.msgid else {})
+    return "delivery.bounced", fields | ({"bounce_msgid": event.msgid} if event.msgid else {})
 
 
 def _config(event: ev.ConfigEvent, privacy: Privacy) -> Line:
     fields: Fields = {"generation": event.generation, "digest": event.digest}
     reason: Fields = {"reason": privacy.scrub(event.reason)} if event.reason else {}
-    return loudness(event), f"config.{event.change}", fields | reason
+    return f"config.{event.change}", fields | reason
 
 
 def _tls_failure(event: ev.TlsFailure, _: Privacy) -> Line:
-    return "info", "tls.failed", {"session": event.session, "direction": event.direction, "reason": event.reason}
+    return "tls.failed", {"session": event.session, "direction": event.direction, "reason": event.reason}
 
 
 def _notice(event: ev.Notice, privacy: Privacy) -> Line:
@@ -196,8 +212,8 @@ def _notice(event: ev.Notice, privacy: Privacy) -> Line:
         for key, value in event.details.items()
     }
     if event.event in LOG_NAMES:
-        return event.level, event.event, fields
-    return event.level, "log.unlisted", {"name": event.event, **fields}
+        return event.event, fields
+    return "log.unlisted", {"name": event.event, **fields}
 
 
 _OTHERS: Final[dict[type, Callable[[Any, Privacy], Line]]] = {

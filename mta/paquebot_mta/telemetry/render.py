@@ -1,26 +1,28 @@
 """A log line as bytes: JSON for machines, coloured text for people. Control characters are escaped in both."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 Value = str | int | float | bool
-Render = Callable[[Mapping[str, Value]], bytes]
+Render = Callable[[dict[str, Value]], bytes]
+"""Makes bytes of a line that is its own."""
 
 _MAX_VALUE: Final = 2_048
 _HIDDEN_IN_TEXT: Final = frozenset({"ts", "level", "event", "component", "pod", "gen", "delay_seconds"})
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "1;31"}
 _LEVEL_WIDTH: Final = 7
+_ENCODE: Final = msgspec.json.Encoder().encode
 
 
 def clean(text: str) -> str:
     r"""Escape what isn't printable (``\n``, ``\x1b``, lone surrogates), and cut what is too long."""
+    if text.isprintable() and len(text) <= _MAX_VALUE:
+        return text
     if len(text) > _MAX_VALUE:
         text = text[:_MAX_VALUE] + "…"
-    if text.isprintable():
-        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
@@ -41,13 +43,15 @@ class Timestamps:
         return f"{self._text}.{int(fraction * 1_000_000):06d}Z"
 
 
-def render_json(line: Mapping[str, Value]) -> bytes:
-    """One JSON object and a newline; keys in the line's order."""
-    shown = {key: clean(value) if isinstance(value, str) else value for key, value in line.items()}
-    return msgspec.json.encode(shown) + b"\n"
+def render_json(line: dict[str, Value]) -> bytes:
+    """One JSON object and a newline; keys in the line's order. Cleans the values of ``line``."""
+    for key, value in line.items():
+        if type(value) is str and not (value.isprintable() and len(value) <= _MAX_VALUE):
+            line[key] = clean(value)
+    return _ENCODE(line) + b"\n"
 
 
-def render_text(line: Mapping[str, Value], *, colour: bool) -> bytes:
+def render_text(line: dict[str, Value], *, colour: bool) -> bytes:
     """Time, level, event, then ``key=value`` in the line's order, quoted where needed."""
     level, event = str(line["level"]), clean(str(line["event"]))
     head = f"{level:<{_LEVEL_WIDTH}} {event}"
