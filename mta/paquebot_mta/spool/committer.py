@@ -1,0 +1,247 @@
+"""Group commit: one thread writes and syncs whatever was queued while the last sync ran; there is no timer.
+
+Order of every batch: append, fdatasync, read the owner block from the volume, and only then tell the waiting
+coroutines. Any error poisons the segment: its descriptor is never synced again (the kernel reports a lost page once
+and then forgets it), the batch fails, the next one goes to a new segment.
+"""
+
+import asyncio
+import errno
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Final
+
+from paquebot_mta.spool.disk import Disk
+from paquebot_mta.spool.format import OVERHEAD_BYTES
+from paquebot_mta.spool.options import JournalOptions, fault, no_space
+from paquebot_mta.spool.owner import Ownership
+from paquebot_mta.spool.segment import NewRecord, Segment, SegmentFactory, SegmentWriter
+from paquebot_mta.spool.store import SpoolError
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where records lie now, durably."""
+
+    segment: Segment
+    start: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Append:
+    """Records that belong together.
+
+    Attributes:
+        length: bytes they take in the log.
+        settle: called on the event loop with the place or the error; None if nobody waits, then it needs no sync.
+        essential: it may use the ballast.
+    """
+
+    records: Sequence[NewRecord]
+    length: int
+    settle: Callable[[Placed | SpoolError], None] | None = None
+    essential: bool = False
+
+
+def append_of(
+    records: Sequence[NewRecord],
+    settle: Callable[[Placed | SpoolError], None] | None = None,
+    *,
+    essential: bool = False,
+) -> Append:
+    """Make a job for the committer."""
+    length = sum(len(payload) for _, _, payload in records) + OVERHEAD_BYTES * len(records)
+    return Append(records, length, settle, essential)
+
+
+class LostOwnershipError(OSError):
+    """Somebody else owns our part of the volume now."""
+
+
+def spool_error(error: OSError) -> SpoolError:
+    """Translate for the client: never detailed, never 5yz."""
+    return no_space(str(error)) if error.errno in FULL else fault(repr(error))
+
+
+@dataclass(frozen=True, slots=True)
+class CommitterParts:
+    """What a committer works with.
+
+    Attributes:
+        pool: makes the next segment ahead of time.
+        clock: wall clock; ``monotonic``: for the age of a segment.
+        release_ballast: frees reserved space, tells whether there was any.
+        observe: called on the loop after each batch with None or the error.
+    """
+
+    disk: Disk
+    factory: SegmentFactory
+    ownership: Ownership
+    options: JournalOptions
+    pool: Executor
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+    release_ballast: Callable[[], bool]
+    observe: Callable[[OSError | None], None]
+
+
+class Committer:
+    """The only writer of the shared segments."""
+
+    def __init__(self, parts: CommitterParts, loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing runs before ``start``."""
+        self._parts = parts
+        self._loop = loop
+        self._queue: SimpleQueue[Append | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="spool-committer", daemon=True)
+        self._writer: SegmentWriter | None = None
+        self._began_at = 0.0
+        self._next: Future[SegmentWriter] | None = None
+        self.syncs = 0
+        self.commits = 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, job: Append) -> None:
+        """Queue records; never blocks."""
+        self._queue.put(job)
+
+    def stop(self) -> None:
+        """Write what is queued, seal, and end the thread; blocks, so it is called from a thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        running = True
+        while running:
+            batch, running = self._gather()
+            if batch:
+                outcomes, error = self._commit_or_rescue(batch)
+                self._tell(batch, outcomes, error)
+        self._retire()
+
+    def _gather(self) -> tuple[list[Append], bool]:
+        """Wait for one job, take all that are there."""
+        job = self._queue.get()
+        batch: list[Append] = []
+        size, options = 0, self._parts.options
+        while job is not None:
+            batch.append(job)
+            size += job.length
+            if size >= options.batch_bytes or len(batch) >= options.batch_records:
+                return batch, True
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                return batch, True
+        return batch, False
+
+    def _tell(self, batch: list[Append], outcomes: list[Placed | SpoolError], error: OSError | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._settle, batch, outcomes, error)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+    def _settle(self, batch: list[Append], outcomes: list[Placed | SpoolError], error: OSError | None) -> None:
+        self._parts.observe(error)
+        for job, outcome in zip(batch, outcomes, strict=True):
+            if job.settle is not None:
+                job.settle(outcome)
+
+    def _commit_or_rescue(self, batch: list[Append]) -> tuple[list[Placed | SpoolError], OSError | None]:
+        """Commit; on a full volume try what is essential again with the ballast's space."""
+        try:
+            return list(self._commit(batch)), None
+        except OSError as error:
+            failed: list[Placed | SpoolError] = [spool_error(error)] * len(batch)
+            essential = [index for index, job in enumerate(batch) if job.essential]
+            if error.errno in FULL and self._parts.release_ballast() and essential:
+                self._rescue(batch, essential, failed)
+            return failed, error
+
+    def _rescue(self, batch: list[Append], essential: list[int], outcomes: list[Placed | SpoolError]) -> None:
+        try:
+            placed = self._commit([batch[index] for index in essential])
+        except OSError:
+            return
+        for index, place in zip(essential, placed, strict=True):
+            outcomes[index] = place
+
+    def _commit(self, batch: list[Append]) -> list[Placed]:
+        writer = self._current()
+        durable_end = writer.segment.end
+        try:
+            placed = self._append(writer, batch)
+            if any(job.settle is not None for job in batch):
+                self._make_durable(writer)
+        except LostOwnershipError:
+            raise  # an adopter may have read the records already: they stay
+        except OSError:
+            self._writer = None
+            writer.poison(durable_end)
+            raise
+        return placed
+
+    def _append(self, writer: SegmentWriter, batch: list[Append]) -> list[Placed]:
+        position, buffers, placed = writer.segment.end, list[bytes](), []
+        for job in batch:
+            placed.append(Placed(writer.segment, position))
+            writer.append(job.records, buffers)
+            position += job.length
+        writer.reserve(position - writer.segment.end, self._parts.options.preallocate_bytes)
+        writer.flush(buffers)
+        return placed
+
+    def _make_durable(self, writer: SegmentWriter) -> None:
+        self.syncs += 1
+        writer.sync()
+        if not self._parts.ownership.check():
+            raise LostOwnershipError("the owner block names another incarnation")
+        self.commits += 1
+
+    def _current(self) -> SegmentWriter:
+        """The segment to append to: a new one if there is none or it is full or old."""
+        writer, options, now = self._writer, self._parts.options, self._parts.monotonic()
+        if writer is not None:
+            used = max(writer.segment.end / options.segment_bytes, (now - self._began_at) / options.segment_seconds)
+            if used < 1:
+                self._make_ready(used)
+                return writer
+            self._writer = None
+            self._seal(writer)
+        self._writer, self._began_at = self._take_next(), now
+        return self._writer
+
+    def _make_ready(self, used: float) -> None:
+        """Make the next segment while the present one fills: the change of segment costs no commit any time."""
+        if used >= 0.5 and self._next is None:
+            self._next = self._parts.pool.submit(self._parts.factory.make, self._parts.clock())
+
+    def _take_next(self) -> SegmentWriter:
+        ready, self._next = self._next, None
+        if ready is not None:
+            try:
+                return ready.result()
+            except OSError:
+                pass  # tried again here, where the error has someone to tell
+        return self._parts.factory.make(self._parts.clock())
+
+    def _seal(self, writer: SegmentWriter) -> None:
+        """Close a segment whose records are all durable: an error harms nothing that was promised."""
+        try:
+            writer.seal()
+        except OSError:
+            return
+
+    def _retire(self) -> None:
+        if self._writer is not None:
+            self._seal(self._writer)
+        if self._next is not None and not self._next.cancel() and self._next.exception() is None:
+            self._next.result().remove()

@@ -1,0 +1,135 @@
+"""Copy-forward: the few live messages of an old segment move to the present one, so that their segment can go.
+
+Order: append copy and states as MOVED, synced; only then the old segment counts as left. Dying in between leaves two
+copies, of which the moved one counts.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Final
+
+import msgspec
+
+from paquebot_mta.mail.envelope import Message
+from paquebot_mta.mail.ids import Evpid, Msgid, parse_msgid
+from paquebot_mta.spool.committer import Placed
+from paquebot_mta.spool.disk import Disk
+from paquebot_mta.spool.format import OVERHEAD_BYTES, Kind
+from paquebot_mta.spool.index import Entry, Index
+from paquebot_mta.spool.log import Log
+from paquebot_mta.spool.options import JournalOptions
+from paquebot_mta.spool.reader import DamagedError, accept_stretch, body_stretches, read_accepted, read_body
+from paquebot_mta.spool.records import Accepted, encode
+from paquebot_mta.spool.scan import Record, scan
+from paquebot_mta.spool.segment import Home, Segment
+
+_MESSAGE_KINDS: Final = (Kind.ACCEPT, Kind.MOVED)
+
+
+class Compactor:
+    """Empties segments."""
+
+    def __init__(self, disk: Disk, log: Log, index: Index, pool: Executor, options: JournalOptions) -> None:
+        """``generation`` follows the journal's."""
+        self._disk = disk
+        self._log = log
+        self._index = index
+        self._pool = pool
+        self._options = options
+        self.generation = 0
+
+    def candidate(self, homes: Sequence[Home], now: float) -> Segment | None:
+        """Find an old, sealed segment of which little is live."""
+        options = self._options
+        for home in homes:
+            for segment in home.segments.values():
+                old = segment.sealed and not segment.held and now - segment.created_at > options.compact_age_seconds
+                if old and 0 < segment.live_bytes < options.compact_live_share * segment.end:
+                    return segment
+        return None
+
+    async def empty(self, segment: Segment, busy: Callable[[Msgid], bool]) -> None:
+        """Move what is live; messages that are being updated right now stay for the next time.
+
+        Raises:
+            SpoolError: the rest stays where it is.
+            OSError: the segment can't be read.
+        """
+        loop = asyncio.get_running_loop()
+        for msgid in await loop.run_in_executor(self._pool, _msgids, self._disk, segment):
+            entry = self._index.get(msgid)
+            if entry is not None and entry.segment is segment and not busy(msgid):
+                await self.move(msgid, entry, busy)
+
+    async def move(self, msgid: Msgid, entry: Entry, busy: Callable[[Msgid], bool]) -> None:
+        """Copy one message of the index forward.
+
+        Raises:
+            SpoolError: it stays where it is.
+        """
+        try:
+            accepted, payloads = await self._read(msgid, entry)
+        except (DamagedError, OSError):
+            return  # whoever reads it next learns of it; nothing is lost by leaving it there
+        if self._index.get(msgid) is not entry or busy(msgid):
+            return
+
+        def on_settled(placed: Placed | None) -> None:
+            if placed is not None and self._index.get(msgid) is entry:
+                start = placed.start
+                placed.segment.pins.add(self._index.move(entry, placed.segment, start, OVERHEAD_BYTES + len(moved)))
+
+        origin = entry.segment.home.incarnation
+        moved = encode(self._accepted(accepted.message, entry, origin, msgid))
+        await self._log.append(_records(msgid, payloads, moved), on_settled)
+
+    async def move_as(self, msgid: Msgid, entry: Entry, new_msgid: Msgid) -> None:
+        """Take in a message, not in the index yet, under another id: its own is in use.
+
+        Raises:
+            SpoolError, DamagedError, OSError: it stays where it is, for the next start.
+        """
+        accepted, payloads = await self._read(msgid, entry)
+        message = _renamed(accepted.message, new_msgid)
+
+        def on_settled(placed: Placed | None) -> None:
+            if placed is None:
+                return
+            placed.segment.pins.add(entry.segment)
+            entry.segment, entry.start, entry.accept_bytes = placed.segment, placed.start, OVERHEAD_BYTES + len(moved)
+            self._index.add(new_msgid, entry)
+
+        origin = entry.segment.home.incarnation
+        moved = encode(self._accepted(message, entry, origin, msgid))
+        await self._log.append(_records(new_msgid, payloads, moved), on_settled)
+
+    async def _read(self, msgid: Msgid, entry: Entry) -> tuple[Accepted, list[bytes]]:
+        number = int(parse_msgid(msgid), 16)
+        loop = asyncio.get_running_loop()
+        accepted = await loop.run_in_executor(self._pool, read_accepted, self._disk, accept_stretch(entry, number))
+        payloads: list[bytes] = []
+        for stretch in body_stretches(entry, number):
+            payloads += await loop.run_in_executor(self._pool, read_body, self._disk, stretch)
+        return accepted, payloads
+
+    def _accepted(self, message: Message, entry: Entry, origin: str, origin_msgid: Msgid) -> Accepted:
+        return Accepted(message, entry.body_bytes, origin, origin_msgid, self.generation, entry.states)
+
+
+def _records(msgid: Msgid, payloads: Sequence[bytes], moved: bytes) -> list[tuple[Kind, int, bytes]]:
+    number = int(msgid, 16)
+    return [*((Kind.BODY, number, payload) for payload in payloads), (Kind.MOVED, number, moved)]
+
+
+def _renamed(message: Message, msgid: Msgid) -> Message:
+    envelopes = tuple(
+        msgspec.structs.replace(envelope, evpid=Evpid(msgid + envelope.evpid[8:])) for envelope in message.envelopes
+    )
+    return msgspec.structs.replace(message, msgid=msgid, envelopes=envelopes)
+
+
+def _msgids(disk: Disk, segment: Segment) -> list[Msgid]:
+    """Messages in a segment, dead ones too."""
+    found = scan(disk, segment.path, segment.seed)
+    return [Msgid(f"{item.msgid:08x}") for item in found if isinstance(item, Record) and item.kind in _MESSAGE_KINDS]

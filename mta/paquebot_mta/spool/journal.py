@@ -1,0 +1,227 @@
+"""The durable back end: a log of segments on a volume. See ``store`` for what it promises.
+
+This module joins the parts and keeps the books on the event loop; everything that touches the volume runs in the
+committer's thread or in a pool. Nothing here knows the bytes of a record.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from paquebot_mta.mail.envelope import EnvelopeState, Message, Result, Stored
+from paquebot_mta.mail.ids import Evpid, Msgid, msgid_of, new_msgid
+from paquebot_mta.spool.committer import LostOwnershipError, Placed
+from paquebot_mta.spool.drafts import JournalDraft
+from paquebot_mta.spool.format import Kind
+from paquebot_mta.spool.index import Entry, by_message
+from paquebot_mta.spool.options import fault
+from paquebot_mta.spool.parts import JournalParts
+from paquebot_mta.spool.quarantine import evidence_name, quarantine
+from paquebot_mta.spool.reader import DamagedError, accept_stretch, body_stretches, read_accepted, read_body
+from paquebot_mta.spool.records import Intended, Results, encode, expand
+from paquebot_mta.spool.segment import Segment
+from paquebot_mta.spool.store import Draft, SpoolError, SpoolStats
+from paquebot_mta.telemetry.events import Notice
+
+_WALK_AT_ONCE = 64
+_T = TypeVar("_T")
+
+
+class Journal:
+    """See ``Spool``. Made by ``open_journal``; one per process and event loop."""
+
+    def __init__(self, parts: JournalParts) -> None:
+        """Take over parts that are already running."""
+        self._parts = parts
+        self._index = parts.index
+        self._updating: dict[Msgid, int] = {}
+
+    def create(self, *, size_hint: int = 0) -> Draft:
+        """See ``Spool``."""
+        parts = self._parts
+        parts.space.poll(parts.loop, parts.files)
+        refusal = parts.circuit.refusal() or parts.space.refusal()
+        if refusal is not None:
+            raise refusal
+        return JournalDraft(parts.intake, self._new_msgid())
+
+    def _new_msgid(self) -> Msgid:
+        msgid = new_msgid(self._parts.randbits)
+        while msgid in self._index or msgid in self._parts.intake.open_ids:
+            msgid = new_msgid(self._parts.randbits)
+        return msgid
+
+    async def load(self, msgid: Msgid) -> Stored | None:
+        """See ``Spool``.
+
+        Raises:
+            SpoolError: it can't be read.
+        """
+        entry = self._index.get(msgid)
+        if entry is None:
+            return None
+        cached = self._parts.cache.get(msgid)
+        if cached is not None:
+            return _stored(cached.message, entry)
+        message = await self._read_message(msgid, entry)
+        return _stored(message, entry) if msgid in self._index else None
+
+    async def _read_message(self, msgid: Msgid, entry: Entry) -> Message:
+        """Read envelopes; once more if they moved meanwhile."""
+        stretch = accept_stretch(entry, int(msgid, 16))
+        try:
+            accepted = await self._read(partial(read_accepted, self._parts.disk, stretch))
+        except SpoolError:
+            if accept_stretch(entry, int(msgid, 16)) == stretch:
+                raise
+            return await self._read_message(msgid, entry)
+        return accepted.message
+
+    async def _read(self, read: Callable[[], _T]) -> _T:
+        """Read in the pool, within the deadline; damage is kept and counted.
+
+        Raises:
+            SpoolError: it can't be read or is not what was written.
+        """
+        parts = self._parts
+        try:
+            async with asyncio.timeout(parts.options.wait_seconds):
+                return await parts.loop.run_in_executor(parts.readers, read)
+        except DamagedError as error:
+            self._note_damage(error)
+            raise fault(str(error)) from error
+        except (OSError, TimeoutError) as error:
+            raise fault(repr(error)) from error
+
+    def _note_damage(self, error: DamagedError) -> None:
+        parts, stretch = self._parts, error.stretch
+        parts.counts.corrupt += 1
+        name = evidence_name(stretch.path, stretch.start)
+        parts.files.submit(quarantine, parts.disk, parts.layout, name, error.data)
+        details: dict[str, str | int | float | bool] = {"msgid": f"{stretch.msgid:08x}", "copy": name}
+        parts.notify(Notice(level="error", event="spool-record-damaged", details=details))
+
+    async def content(self, msgid: Msgid) -> AsyncIterator[bytes]:
+        """See ``Spool``."""
+        cached, entry = self._parts.cache.get(msgid), self._index.get(msgid)
+        if cached is not None:
+            for chunk in cached.chunks:
+                yield chunk
+            return
+        if entry is None:
+            raise fault(f"no message {msgid}")
+        number, done = int(msgid, 16), 0
+        while done < len(stretches := body_stretches(entry, number)):
+            try:
+                chunks = await self._read(partial(read_body, self._parts.disk, stretches[done]))
+            except SpoolError:
+                if body_stretches(entry, number)[done] == stretches[done]:
+                    raise
+                continue  # it was copied forward meanwhile; stretches have the same lengths there
+            done += 1
+            for chunk in chunks:
+                yield chunk
+
+    def intend(self, evpids: Sequence[Evpid]) -> None:
+        """See ``Spool``."""
+        known = tuple(evpid for evpid in evpids if msgid_of(evpid) in self._index)
+        if known:
+            number = int(msgid_of(known[0]), 16)
+            payload = encode(Intended(known, generation=self._parts.counts.generation))
+            self._parts.log.note([(Kind.INTENT, number, payload)])
+
+    async def owned(self) -> bool:
+        """See ``Spool``. A volume that does not answer is no proof, so it means no."""
+        parts = self._parts
+        if parts.circuit.lost:
+            return False
+        try:
+            async with asyncio.timeout(parts.options.wait_seconds):
+                ours = await parts.loop.run_in_executor(parts.readers, parts.ownership.check)
+        except (OSError, TimeoutError):
+            return False
+        if not ours:
+            parts.circuit.observe(LostOwnershipError("the owner block names another incarnation"))
+        return ours
+
+    async def update(self, results: Sequence[Result]) -> None:
+        """See ``Spool``. Results about messages that are gone are ignored."""
+        groups = [(msgid, group) for msgid, group in by_message(results) if msgid in self._index]
+        if not groups:
+            return
+        records = [(Kind.RESULT, int(msgid, 16), self._spell(msgid, group)) for msgid, group in groups]
+        for msgid, _ in groups:
+            self._updating[msgid] = self._updating.get(msgid, 0) + 1
+        await self._parts.log.append(records, partial(self._updated, groups), essential=True)
+
+    def _spell(self, msgid: Msgid, results: tuple[Result, ...]) -> bytes:
+        entry = self._index.get(msgid)
+        home = entry.segment.home if entry else None
+        incarnation = home.incarnation if home is not None and not home.own else ""
+        return encode(Results(results, incarnation, self._parts.counts.generation))
+
+    def _updated(self, groups: Sequence[tuple[Msgid, tuple[Result, ...]]], placed: Placed | None) -> None:
+        for msgid, results in groups:
+            self._updating[msgid] -= 1
+            if not self._updating[msgid]:
+                del self._updating[msgid]
+            if placed is not None:
+                self._apply(placed.segment, msgid, results)
+
+    def _apply(self, log_segment: Segment, msgid: Msgid, results: Sequence[Result]) -> None:
+        entry = self._index.get(msgid)
+        if entry is None:
+            return
+        if entry.segment is not log_segment:
+            log_segment.pins.add(entry.segment)
+        left = self._index.apply(msgid, results)
+        if left is not None:
+            self._parts.cache.drop(msgid)
+            self._parts.janitor.consider(left)
+
+    async def walk(self) -> AsyncIterator[Stored]:
+        """See ``Spool``. A message that can't be read is left out; whoever asks for it by id learns why."""
+        ids = self._index.ids()
+        for at in range(0, len(ids), _WALK_AT_ONCE):
+            for stored in await asyncio.gather(*map(self._load_quietly, ids[at : at + _WALK_AT_ONCE])):
+                if stored is not None:
+                    yield stored
+
+    async def _load_quietly(self, msgid: Msgid) -> Stored | None:
+        with suppress(SpoolError):
+            return await self.load(msgid)
+        return None
+
+    def stats(self) -> SpoolStats:
+        """See ``Spool``."""
+        parts, index = self._parts, self._index
+        return SpoolStats(
+            messages=len(index),
+            envelopes=index.envelopes,
+            bytes=index.content_bytes,
+            possible_duplicates=parts.counts.possible_duplicates,
+            corrupt=parts.counts.corrupt,
+            syncs=parts.committer.syncs,
+            commits=parts.committer.commits,
+            free_bytes=parts.space.free_bytes,
+        )
+
+    def busy(self, msgid: Msgid) -> bool:
+        """Whether results of this message are on their way to the log."""
+        return msgid in self._updating
+
+    async def close(self) -> None:
+        """See ``Spool``."""
+        await self._parts.close()
+
+
+def _stored(message: Message, entry: Entry) -> Stored:
+    states = entry.states
+    live: dict[Evpid, EnvelopeState] = {}
+    for envelope in message.envelopes:
+        state = states.get(envelope.evpid[8:])
+        if state is None or not state.final:
+            live[envelope.evpid] = expand(state)
+    return Stored(message, live)

@@ -1,0 +1,98 @@
+"""The event loop's side of the committer: append and wait, with a deadline and the circuit in front."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from paquebot_mta.spool.committer import Committer, Placed, append_of
+from paquebot_mta.spool.health import Circuit
+from paquebot_mta.spool.options import fault
+from paquebot_mta.spool.segment import Home, NewRecord
+from paquebot_mta.spool.store import SpoolError
+
+
+class Log:
+    """Our own log."""
+
+    def __init__(
+        self,
+        home: Home,
+        committer: Committer,
+        circuit: Circuit,
+        loop: asyncio.AbstractEventLoop,
+        wait_seconds: float,
+    ) -> None:
+        """``home`` gets to know each segment when something durable lies in it."""
+        self._home = home
+        self._committer = committer
+        self._circuit = circuit
+        self._loop = loop
+        self._wait_seconds = wait_seconds
+
+    def note(self, records: Sequence[NewRecord], on_placed: Callable[[Placed], None] | None = None) -> None:
+        """Append without waiting; without ``on_placed`` it is not even synced before something else is."""
+        if on_placed is None:
+            self._committer.submit(append_of(records))
+            return
+
+        def settle(outcome: Placed | SpoolError) -> None:
+            if isinstance(outcome, Placed):
+                self.register(outcome)
+                on_placed(outcome)
+
+        self._committer.submit(append_of(records, settle))
+
+    async def append(
+        self, records: Sequence[NewRecord], on_settled: Callable[[Placed | None], None], *, essential: bool = False
+    ) -> None:
+        """Append and wait until it is durable and still ours.
+
+        ``on_settled`` is called exactly once, with the place or None, and even if the caller was cancelled meanwhile:
+        what is durable must be known.
+
+        Raises:
+            SpoolError: it is not durable, or nobody knows within the deadline.
+        """
+        refusal = self._circuit.refusal()
+        if refusal is not None:
+            on_settled(None)
+            raise refusal
+        waiter: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(outcome: Placed | SpoolError) -> None:
+            self.settle(waiter, outcome, on_settled)
+
+        self._committer.submit(append_of(records, settle, essential=essential))
+        await self.within_deadline(waiter)
+
+    def settle(
+        self,
+        waiter: "asyncio.Future[None]",
+        outcome: Placed | SpoolError,
+        on_settled: Callable[[Placed | None], None],
+    ) -> None:
+        """Spread the news: the books first, then whoever waits."""
+        if isinstance(outcome, SpoolError):
+            on_settled(None)
+            if not waiter.done():
+                waiter.set_exception(outcome)
+            return
+        self.register(outcome)
+        on_settled(outcome)
+        if not waiter.done():
+            waiter.set_result(None)
+
+    async def within_deadline(self, waiter: "asyncio.Future[None]") -> None:
+        """Wait for the volume, but not for ever.
+
+        Raises:
+            SpoolError: the waiter failed or the deadline passed.
+        """
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await waiter
+        except TimeoutError as error:
+            raise fault("the volume did not answer in time") from error
+
+    def register(self, placed: Placed) -> None:
+        """Keep track of a segment from its first durable record on."""
+        self._home.segments.setdefault(placed.segment.segment_id, placed.segment)

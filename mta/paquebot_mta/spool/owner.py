@@ -1,0 +1,169 @@
+"""The owner block: who may acknowledge and deliver what lies in an incarnation's directory.
+
+Safety by order: the writer appends, syncs, reads this block from the volume and only then acknowledges; an adopter
+overwrites the block and only then reads the segments. So whatever was acknowledged is seen by the adopter, however
+long a writer was paused, and no clock is part of the argument.
+
+The file has 4,096 bytes, is overwritten in place and never renamed or unlinked while the incarnation has mail::
+
+    0      magic 8s | epoch u64 | goodbye u8 | owner 64s | CRC-32 u32      overwritten by adopters (and by goodbye)
+    2,048  magic 8s | beat u64 | CRC-32 u32                                overwritten by the owner while it lives
+
+The two halves are written separately: the beat of a paused owner that wakes up must not undo an adoption.
+"""
+
+import os
+import struct
+from mmap import mmap
+from threading import Lock
+from typing import Final
+from zlib import crc32
+
+from msgspec import Struct
+
+from paquebot_mta.spool.disk import Disk, read_file, write_all
+
+BLOCK_BYTES: Final = 4096
+_BEAT_AT: Final = 2048
+_BEAT_BYTES: Final = 512
+_CLAIM: Final = struct.Struct(">8sQB64s")
+_BEAT: Final = struct.Struct(">8sQ")
+_CRC: Final = struct.Struct(">I")
+_CLAIM_MAGIC: Final = b"\x89PAQOWN\n"
+_BEAT_MAGIC: Final = b"\x89PAQBEA\n"
+_CLAIM_BYTES: Final = _CLAIM.size + _CRC.size
+
+
+class Owner(Struct, frozen=True):
+    """Who owns an incarnation's mail.
+
+    Attributes:
+        owner: incarnation, its own name until it is adopted.
+        epoch: counts adoptions.
+        goodbye: the owner ended by itself.
+        beat: counts up while the owner lives.
+    """
+
+    owner: str
+    epoch: int = 0
+    goodbye: bool = False
+    beat: int = 0
+
+
+def encode_claim(owner: Owner) -> bytes:
+    """Spell the half that says who owns."""
+    fields = _CLAIM.pack(_CLAIM_MAGIC, owner.epoch, owner.goodbye, owner.owner.encode("ascii"))
+    return (fields + _CRC.pack(crc32(fields))).ljust(_BEAT_AT, b"\0")
+
+
+def encode_beat(beat: int) -> bytes:
+    """Spell the half that says that the owner lives."""
+    fields = _BEAT.pack(_BEAT_MAGIC, beat)
+    return (fields + _CRC.pack(crc32(fields))).ljust(_BEAT_BYTES, b"\0")
+
+
+def decode_owner(block: bytes) -> Owner | None:
+    """Read a block; None if the claim is damaged. A damaged beat reads as 0."""
+    fields, crc = block[: _CLAIM.size], block[_CLAIM.size : _CLAIM_BYTES]
+    if not fields.startswith(_CLAIM_MAGIC) or crc != _CRC.pack(crc32(fields)):
+        return None
+    _, epoch, goodbye, owner = _CLAIM.unpack(fields)
+    return Owner(owner.rstrip(b"\0").decode("ascii", "replace"), epoch, bool(goodbye), _decode_beat(block))
+
+
+def _decode_beat(block: bytes) -> int:
+    fields = block[_BEAT_AT : _BEAT_AT + _BEAT.size]
+    crc = block[_BEAT_AT + _BEAT.size : _BEAT_AT + _BEAT.size + _CRC.size]
+    beat: int = _BEAT.unpack(fields)[1] if crc == _CRC.pack(crc32(fields)) else 0
+    return beat
+
+
+def read_owner(disk: Disk, path: str) -> Owner | None:
+    """Read the block of another incarnation; None if there is no valid one."""
+    try:
+        return decode_owner(read_file(disk, path, BLOCK_BYTES))
+    except FileNotFoundError:
+        return None
+
+
+def create_owner(disk: Disk, path: str, owner: Owner) -> None:
+    """Write a whole new block and sync it."""
+    fd = disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        write_all(disk, fd, encode_claim(owner) + encode_beat(owner.beat).ljust(BLOCK_BYTES - _BEAT_AT, b"\0"), 0)
+        disk.sync(fd)
+    finally:
+        disk.close(fd)
+
+
+def overwrite_owner(disk: Disk, path: str, owner: Owner) -> None:
+    """Take an incarnation over: in place, synced; the beat is left alone."""
+    fd = disk.open(path, os.O_WRONLY)
+    try:
+        write_all(disk, fd, encode_claim(owner), 0)
+        disk.sync(fd)
+    finally:
+        disk.close(fd)
+
+
+class Ownership:
+    """Our own block, through a descriptor that reads from the volume and not from a cache (O_DIRECT where it works)."""
+
+    def __init__(self, disk: Disk, path: str, expected: Owner) -> None:
+        """Open it; ``expected`` is what stands there as long as it is ours."""
+        self._disk = disk
+        self._claim = encode_claim(expected)
+        self._beat = expected.beat
+        self._expected = expected
+        self._path = path
+        self._buffer = mmap(-1, BLOCK_BYTES)
+        self._beat_buffer = mmap(-1, _BEAT_BYTES)
+        self._lock = Lock()
+        self._fd = self._open(direct=True)
+        self._probe()
+
+    def _open(self, *, direct: bool) -> int:
+        if direct:
+            try:
+                return self._disk.open(self._path, os.O_RDWR | os.O_DIRECT)
+            except OSError:
+                pass  # the file system has no direct I/O; its page cache is the volume then
+        return self._disk.open(self._path, os.O_RDWR)
+
+    def _probe(self) -> None:
+        """Fall back to a plain descriptor where direct I/O opens but does not work at these sizes."""
+        try:
+            self._disk.read_into(self._fd, self._buffer, 0)
+            self.beat()
+        except OSError:
+            self._disk.close(self._fd)
+            self._fd = self._open(direct=False)
+
+    def check(self) -> bool:
+        """Read the block from the volume: is it still ours?
+
+        Raises:
+            OSError: it can't be read, so nothing may be acknowledged.
+        """
+        with self._lock:
+            self._disk.read_into(self._fd, self._buffer, 0)
+            return self._buffer[:_BEAT_AT] == self._claim
+
+    def beat(self) -> None:
+        """Count up, so that watchers see that we live. Not synced: it is no promise.
+
+        Raises:
+            OSError: the volume is out of order.
+        """
+        self._beat += 1
+        self._beat_buffer[:] = encode_beat(self._beat)
+        self._disk.write(self._fd, self._beat_buffer, _BEAT_AT)
+
+    def close(self, *, goodbye: bool) -> None:
+        """Let go; with ``goodbye`` say that the mail may be adopted at once."""
+        try:
+            if goodbye and self.check():
+                ours = self._expected
+                overwrite_owner(self._disk, self._path, Owner(ours.owner, ours.epoch, True))
+        finally:
+            self._disk.close(self._fd)

@@ -1,0 +1,254 @@
+"""Rebuild the state of incarnations from their logs. Blocks; runs once for each group that is adopted together.
+
+The order of the records decides, never a clock: within a log the place, between logs the generation. A final result
+is final wherever it is found. Reading the same logs twice gives the same state, so an adopter may die at any moment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from paquebot_mta.mail.ids import Evpid, Msgid
+from paquebot_mta.spool import records
+from paquebot_mta.spool.disk import Disk
+from paquebot_mta.spool.format import HEADER_BYTES, Kind, SegmentHeader
+from paquebot_mta.spool.index import Entry
+from paquebot_mta.spool.layout import Layout, parse_segment_name
+from paquebot_mta.spool.quarantine import evidence_name, quarantine
+from paquebot_mta.spool.records import Accepted, CompactState, States
+from paquebot_mta.spool.scan import Damage, Record, read_header, scan
+from paquebot_mta.spool.segment import Home, Segment
+
+Order = tuple[int, int, int]
+"""Generation, segment id, place in the segment."""
+
+
+class Known(NamedTuple):
+    """The newest state of an envelope."""
+
+    order: Order
+    state: CompactState
+
+
+@dataclass(slots=True, eq=False)
+class Found:
+    """A copy of a message in a log.
+
+    Attributes:
+        suffixes: last 8 digits of the envelope ids.
+        void: it was moved, or nobody was told that it was accepted.
+    """
+
+    msgid: Msgid
+    segment: Segment
+    order: Order
+    entry: Entry
+    created_at: float
+    suffixes: tuple[str, ...]
+    states: States
+    origin: tuple[str, str] | None = None
+    void: bool = False
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a group of incarnations held.
+
+    Attributes:
+        messages: live ones with their restored states, oldest first.
+        generation: greatest one in use.
+    """
+
+    homes: Sequence[Home]
+    messages: list[Found] = field(default_factory=list)
+    generation: int = 0
+    possible_duplicates: int = 0
+    corrupt: int = 0
+    torn: int = 0
+    held: int = 0
+
+
+class Replay:
+    """Reads the logs of some incarnations that belong together: one, and whatever it adopted."""
+
+    def __init__(self, disk: Disk, layout: Layout, homes: Sequence[Home]) -> None:
+        """Read nothing yet."""
+        self._disk = disk
+        self._layout = layout
+        self._result = Recovered(homes)
+        self._found: dict[tuple[str, str], list[Found]] = {}
+        self._known: dict[str, Known] = {}
+        self._intents: dict[str, Order] = {}
+        self._mentions: dict[Segment, set[tuple[str, str]]] = {}
+        self._done: set[tuple[str, str]] = set()
+
+    def run(self) -> Recovered:
+        """Read everything.
+
+        Raises:
+            OSError: a directory can't be listed; nothing was changed.
+        """
+        for home in self._result.homes:
+            for name in self._disk.names(home.path):
+                segment_id = parse_segment_name(name)
+                if segment_id is not None:
+                    self._read_segment(home, segment_id, name)
+        self._void_moved()
+        self._restore()
+        self._pin()
+        return self._result
+
+    def _read_segment(self, home: Home, segment_id: int, name: str) -> None:
+        segment = Segment(home, segment_id, 0, 0.0, sealed=True)
+        home.segments[segment_id] = segment
+        try:
+            self._read_file(segment, read_header(self._disk, f"{home.path}/{name}"))
+        except OSError:
+            segment.held = True  # one file that can't be read must not stop the others
+            self._result.held += 1
+
+    def _read_file(self, segment: Segment, header: SegmentHeader | None) -> None:
+        home = segment.home
+        if header is None:
+            self._note_headless(segment)
+        elif not header.readable or (header.incarnation, header.segment_id) != (home.incarnation, segment.segment_id):
+            segment.held = True
+            self._result.held += 1
+        else:
+            segment.seed, segment.created_at, segment.private = header.seed, header.created_at, header.private
+            self._read_records(segment)
+
+    def _note_headless(self, segment: Segment) -> None:
+        """A crash while the file was made leaves it empty; anything else is damage."""
+        fd = self._disk.open(segment.path, 0)
+        try:
+            size, data = self._disk.size(fd), self._disk.read(fd, 1024 * 1024, 0)
+        finally:
+            self._disk.close(fd)
+        if size > HEADER_BYTES and data.count(0) != len(data):
+            segment.held = True
+            self._result.corrupt += 1
+            quarantine(self._disk, self._layout, evidence_name(segment.path, 0), data)
+
+    def _read_records(self, segment: Segment) -> None:
+        for item in scan(self._disk, segment.path, segment.seed):
+            if isinstance(item, Damage):
+                self._note_damage(segment, item)
+            else:
+                segment.end = item.end
+                self._read_record(segment, item)
+
+    def _note_damage(self, segment: Segment, damage: Damage) -> None:
+        if damage.torn:
+            self._result.torn += 1
+            return
+        self._result.corrupt += 1
+        fd = self._disk.open(segment.path, 0)
+        try:
+            data = self._disk.read(fd, min(damage.end - damage.start, 1024 * 1024), damage.start)
+        finally:
+            self._disk.close(fd)
+        quarantine(self._disk, self._layout, evidence_name(segment.path, damage.start), data)
+
+    def _read_record(self, segment: Segment, record: Record) -> None:
+        try:
+            match record.kind:
+                case Kind.ACCEPT | Kind.MOVED:
+                    self._read_accepted(segment, record, records.decode_accepted(record.payload))
+                case Kind.RESULT:
+                    self._read_results(segment, record, records.decode_results(record.payload))
+                case Kind.INTENT:
+                    self._read_intended(segment, record, records.decode_intended(record.payload))
+                case Kind.DONE:
+                    home = records.decode_done(record.payload).incarnation or segment.home.incarnation
+                    self._done.add((home, f"{record.msgid:08x}"))
+                    self._mention(segment, home, record.msgid)
+                case Kind.ADOPT:
+                    self._see(records.decode_adopted(record.payload).generation)
+                case _:
+                    return  # BODY is read with its message; types of a later version are none of our business
+        except msgspec.DecodeError:
+            self._result.corrupt += 1
+            quarantine(self._disk, self._layout, evidence_name(segment.path, record.start), record.payload)
+
+    def _see(self, generation: int) -> None:
+        self._result.generation = max(self._result.generation, generation)
+
+    def _read_accepted(self, segment: Segment, record: Record, accepted: Accepted) -> None:
+        self._see(accepted.generation)
+        message, start = accepted.message, record.start - accepted.body_bytes
+        entry = Entry(segment, start, accepted.body_bytes, record.end - record.start, message.size, 0)
+        # Whatever is said about a message is newer than its ACCEPT, wherever its (private) segment stands.
+        moved = record.kind == Kind.MOVED
+        order = (accepted.generation, segment.segment_id, record.seq) if moved else (0, 0, 0)
+        suffixes = tuple(envelope.evpid[8:] for envelope in message.envelopes)
+        found = Found(message.msgid, segment, order, entry, message.created_at, suffixes, accepted.states)
+        if moved:
+            found.origin = (accepted.origin or segment.home.incarnation, accepted.origin_msgid or message.msgid)
+        self._found.setdefault((segment.home.incarnation, message.msgid), []).append(found)
+
+    def _read_results(self, segment: Segment, record: Record, results: records.Results) -> None:
+        self._see(results.generation)
+        self._mention(segment, results.incarnation, record.msgid)
+        order = (results.generation, segment.segment_id, record.seq)
+        for result in results.results:
+            known = self._known.get(result.evpid)
+            final = result.final is not None
+            if known is None or (not known.state.final and (final or order > known.order)):
+                self._known[result.evpid] = Known(order, records.compact(result))
+            if self._intents.get(result.evpid, order) < order:
+                del self._intents[result.evpid]
+
+    def _read_intended(self, segment: Segment, record: Record, intended: records.Intended) -> None:
+        order = (intended.generation, segment.segment_id, record.seq)
+        for evpid in intended.evpids:
+            known = self._known.get(evpid)
+            if known is None or known.order < order:
+                self._intents[evpid] = max(order, self._intents.get(evpid, order))
+
+    def _mention(self, segment: Segment, incarnation: str, msgid: int) -> None:
+        self._mentions.setdefault(segment, set()).add((incarnation or segment.home.incarnation, f"{msgid:08x}"))
+
+    def _void_moved(self) -> None:
+        """Of several copies the one that was moved last counts."""
+        for copies in self._found.values():
+            for found in copies:
+                if found.origin is not None:
+                    for left in self._found.get(found.origin, ()):
+                        if left is not found and left.order < found.order:
+                            left.void = True
+                            found.segment.pins.add(left.segment)
+        for key in self._done:
+            for found in self._found.get(key, ()):
+                found.void = found.void or found.origin is None
+
+    def _restore(self) -> None:
+        for copies in self._found.values():
+            for found in copies:
+                if not found.void:
+                    self._restore_one(found)
+        self._result.messages.sort(key=lambda found: found.created_at)
+
+    def _restore_one(self, found: Found) -> None:
+        states: States = dict(found.states)
+        live = 0
+        for suffix in found.suffixes:
+            evpid = Evpid(found.msgid + suffix)
+            known = self._known.get(evpid)
+            if known is not None and (known.state.final or known.order > found.order):
+                states[suffix] = known.state
+            final = suffix in states and states[suffix].final
+            live += not final
+            self._result.possible_duplicates += not final and evpid in self._intents
+        found.entry.live = live
+        found.entry.packed = records.encode(states) if states else b""
+        if live:
+            self._result.messages.append(found)
+
+    def _pin(self) -> None:
+        """A segment with results goes after the messages that they are about."""
+        for segment, mentioned in self._mentions.items():
+            for key in mentioned:
+                segment.pins.update(found.segment for found in self._found.get(key, ()) if found.segment is not segment)

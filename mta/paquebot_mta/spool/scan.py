@@ -1,0 +1,177 @@
+"""Read a segment from its start to its last valid record; find the next one behind damage.
+
+Sizes on disk are never believed: a length is used only after its header's CRC was right, and it is bounded. Reads are
+windowed, so a segment of any size costs about 1 MiB of memory and its largest record.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from paquebot_mta.spool.disk import Disk
+from paquebot_mta.spool.format import (
+    CHECK_BYTES,
+    HEADER_BYTES,
+    RECORD_HEADER_BYTES,
+    RECORD_MAGIC,
+    RecordHead,
+    SegmentHeader,
+    decode_header,
+    decode_record_head,
+    payload_check,
+)
+
+_WINDOW_BYTES: Final = 1024 * 1024
+
+
+class Record(NamedTuple):
+    """A valid record and where it is; ``end`` is the position behind it."""
+
+    kind: int
+    flags: int
+    seq: int
+    msgid: int
+    start: int
+    end: int
+    payload: bytes
+
+
+class Damage(NamedTuple):
+    """Bytes that are no record. ``torn``: nothing valid follows, so they were never acknowledged."""
+
+    start: int
+    end: int
+    torn: bool
+
+
+class Window:
+    """A file through a sliding buffer."""
+
+    def __init__(self, disk: Disk, fd: int) -> None:
+        """Start without a buffer; the size is taken once."""
+        self._disk = disk
+        self._fd = fd
+        self._start = 0
+        self._data = b""
+        self.size = disk.size(fd)
+
+    def get(self, start: int, length: int) -> bytes:
+        """Read at a position; shorter at the end of the file."""
+        inside = start - self._start
+        if inside < 0 or inside + length > len(self._data):
+            self._fill(start, max(length, _WINDOW_BYTES))
+            inside = 0
+        return self._data[inside : inside + length]
+
+    def _fill(self, start: int, length: int) -> None:
+        parts, position = [], start
+        while position < start + length:
+            part = self._disk.read(self._fd, start + length - position, position)
+            if not part:
+                break
+            parts.append(part)
+            position += len(part)
+        self._start, self._data = start, b"".join(parts)
+
+    def find(self, needle: bytes, start: int) -> int:
+        """Position of the next occurrence, -1 if there is none."""
+        while start < self.size:
+            block = self.get(start, _WINDOW_BYTES)
+            found = block.find(needle)
+            if found >= 0:
+                return start + found
+            start += max(len(block) - len(needle) + 1, 1)
+        return -1
+
+    def blank(self, start: int) -> bool:
+        """Whether only zeros follow: the rest of a preallocation."""
+        while start < self.size and (block := self.get(start, _WINDOW_BYTES)):
+            if block.count(0) != len(block):
+                return False
+            start += len(block)
+        return True
+
+
+def read_header(disk: Disk, path: str) -> SegmentHeader | None:
+    """Read a segment's header; None if both copies are damaged.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    fd = disk.open(path, os.O_RDONLY)
+    try:
+        return decode_header(disk.read(fd, HEADER_BYTES, 0))
+    finally:
+        disk.close(fd)
+
+
+def scan(disk: Disk, path: str, seed: int) -> Iterator[Record | Damage]:
+    """Yield every record and every damaged stretch, in order.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    fd = disk.open(path, os.O_RDONLY)
+    try:
+        yield from _scan(Window(disk, fd), seed)
+    finally:
+        disk.close(fd)
+
+
+def _scan(window: Window, seed: int) -> Iterator[Record | Damage]:
+    position = HEADER_BYTES
+    while position < window.size:
+        record = record_at(window, seed, position)
+        if record is not None:
+            yield record
+            position = record.end
+            continue
+        following = _resync(window, seed, position)
+        if following is None:
+            if not window.blank(position):
+                yield Damage(position, window.size, torn=True)
+            return
+        yield Damage(position, following, torn=False)
+        position = following
+
+
+def _resync(window: Window, seed: int, position: int) -> int | None:
+    """Find the next valid record behind a position."""
+    found = position
+    while (found := window.find(RECORD_MAGIC, found + 1)) >= 0:
+        if record_at(window, seed, found) is not None:
+            return found
+    return None
+
+
+def record_at(window: Window, seed: int, position: int) -> Record | None:
+    """Read and verify the record at a position; None if there is none."""
+    head = decode_record_head(seed, window.get(position, RECORD_HEADER_BYTES))
+    if head is None or position + RECORD_HEADER_BYTES + head.length + CHECK_BYTES > window.size:
+        return None
+    data = window.get(position, RECORD_HEADER_BYTES + head.length + CHECK_BYTES)
+    return _verified(head, data, position)
+
+
+def _verified(head: RecordHead, data: bytes, position: int) -> Record | None:
+    payload = data[RECORD_HEADER_BYTES : RECORD_HEADER_BYTES + head.length]
+    if data[RECORD_HEADER_BYTES + head.length :] != payload_check(payload, head.crc):
+        return None
+    return Record(head.kind, head.flags, head.seq, head.msgid, position, position + len(data), payload)
+
+
+def split_records(data: bytes, seed: int, position: int) -> Iterator[Record]:
+    """Read the records that fill a stretch read in one go.
+
+    Raises:
+        ValueError: it is not made of valid records only.
+    """
+    at = 0
+    while at < len(data):
+        head = decode_record_head(seed, data[at : at + RECORD_HEADER_BYTES])
+        end = at + RECORD_HEADER_BYTES + head.length + CHECK_BYTES if head else 0
+        record = _verified(head, data[at:end], position + at) if head and end <= len(data) else None
+        if record is None:
+            raise ValueError(f"damaged record at {position + at}")
+        yield record
+        at = end

@@ -1,0 +1,183 @@
+"""Segments and the directories that hold them, as the spool keeps track of them; and the writer of one segment."""
+
+import itertools
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from paquebot_mta.mail.ids import RandomBits
+from paquebot_mta.spool.disk import Disk, write_all
+from paquebot_mta.spool.format import HEADER_BYTES, Kind, SegmentHeader, encode_header, encode_record
+from paquebot_mta.spool.layout import segment_name
+
+NO_MESSAGE: Final = 0
+NewRecord = tuple[Kind, int, bytes]
+"""Kind, message id as a number (0: none), payload."""
+
+
+@dataclass(eq=False, slots=True)
+class Home:
+    """The directory of an incarnation: our own, or one that we adopted.
+
+    Attributes:
+        lock_fd: the descriptor that holds its lock.
+    """
+
+    incarnation: str
+    path: str
+    own: bool
+    lock_fd: int = -1
+    segments: dict[int, "Segment"] = field(default_factory=dict)
+
+
+@dataclass(eq=False, slots=True)
+class Segment:
+    """One file and what of it is still needed.
+
+    Attributes:
+        seed: for the CRC of record headers.
+        end: bytes written.
+        live: messages not final whose content lies here; ``live_bytes`` their records.
+        pins: segments that must be gone before this one goes: this one holds results about messages in them.
+        sealed: nothing is appended any more.
+        held: it can't be read by this version, so it stays.
+    """
+
+    home: Home
+    segment_id: int
+    seed: int
+    created_at: float
+    private: bool = False
+    end: int = HEADER_BYTES
+    live: int = 0
+    live_bytes: int = 0
+    pins: set["Segment"] = field(default_factory=set)
+    sealed: bool = False
+    held: bool = False
+
+    @property
+    def path(self) -> str:
+        """Path of the file."""
+        return f"{self.home.path}/{segment_name(self.segment_id)}"
+
+
+class SegmentFactory:
+    """Makes segments in our own directory."""
+
+    def __init__(self, disk: Disk, home: Home, randbits: RandomBits) -> None:
+        """Count from 1 in a new directory."""
+        self._disk = disk
+        self._home = home
+        self._randbits = randbits
+        self._ids = itertools.count(1)
+
+    def make(self, created_at: float, *, private: bool = False, sync: bool = True) -> "SegmentWriter":
+        """Create the file with its header; ``sync`` makes file and name durable, else the caller does it in time.
+
+        Raises:
+            OSError: it can't be made; nothing is left behind as far as possible.
+        """
+        salt = self._randbits(256).to_bytes(32, "big")
+        header = SegmentHeader(next(self._ids), self._home.incarnation, salt, created_at, private)
+        segment = Segment(self._home, header.segment_id, header.seed, created_at, private)
+        writer = SegmentWriter(self._disk, segment)
+        try:
+            writer.begin(encode_header(header), sync=sync)
+        except OSError:
+            writer.remove()
+            raise
+        return writer
+
+
+class SegmentWriter:
+    """Appends to one segment; used by one thread at a time."""
+
+    def __init__(self, disk: Disk, segment: Segment) -> None:
+        """Open nothing yet."""
+        self.segment = segment
+        self._disk = disk
+        self._fd = -1
+        self._seq = 0
+        self._allocated = 0
+
+    def begin(self, header: bytes, *, sync: bool) -> None:
+        """Create the file."""
+        self._fd = self._disk.open(self.segment.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        write_all(self._disk, self._fd, header, 0)
+        if sync:
+            self._disk.sync(self._fd)
+            self._disk.sync_dir(self.segment.home.path)
+
+    def append(self, records: Sequence[NewRecord], buffers: list[bytes]) -> None:
+        """Spell records for the next ``flush``; they get the next numbers."""
+        seed, seq = self.segment.seed, self._seq
+        for kind, msgid, payload in records:
+            buffers += encode_record(seed, seq, kind, msgid, payload)
+            seq += 1
+        self._seq = seq
+
+    def flush(self, buffers: list[bytes]) -> None:
+        """Write what was appended.
+
+        Raises:
+            OSError: the segment must not be used any more.
+        """
+        data = b"".join(buffers)
+        write_all(self._disk, self._fd, data, self.segment.end)
+        self.segment.end += len(data)
+
+    def reserve(self, length: int, step: int) -> None:
+        """Preallocate in steps, so that a full volume shows early. What can't be reserved is met when it is written."""
+        needed = self.segment.end + length
+        if step and needed > self._allocated:
+            start = max(self._allocated, HEADER_BYTES)
+            grow = -(-(needed - start) // step) * step
+            self._allocated = start + grow
+            try:
+                self._disk.allocate(self._fd, start, grow)
+            except OSError:
+                return
+
+    def sync(self) -> None:
+        """Make everything durable.
+
+        Raises:
+            OSError: never sync again, the kernel may have dropped the pages: the segment is lost for writing.
+        """
+        self._disk.sync(self._fd)
+
+    def seal(self) -> None:
+        """Give back what was preallocated and close.
+
+        Raises:
+            OSError: some write before may have failed.
+        """
+        self.segment.sealed = True
+        fd, self._fd = self._fd, -1
+        try:
+            self._disk.truncate(fd, self.segment.end)
+        finally:
+            self._disk.close(fd)
+
+    def poison(self, end: int) -> None:
+        """Give the segment up after an error: nothing behind ``end`` was acknowledged, so it is cut off if possible."""
+        self.segment.sealed = True
+        self.segment.end = end
+        fd, self._fd = self._fd, -1
+        with suppress(OSError):  # the volume is out of order: recovery drops what was not acknowledged
+            self._disk.truncate(fd, end)
+        with suppress(OSError):
+            self._disk.close(fd)
+
+    def remove(self) -> None:
+        """Throw the file away: nothing in it was acknowledged."""
+        self.segment.sealed = True
+        fd, self._fd = self._fd, -1
+        try:
+            if fd >= 0:
+                self._disk.close(fd)
+            self._disk.unlink(self.segment.path)
+        except OSError:
+            return  # the next start finds nothing live in it and removes it
