@@ -5,9 +5,10 @@ import secrets
 import time
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Literal, Self
+from typing import Self
 
 import dns.message
+from msgspec import Struct
 from msgspec.structs import replace
 
 from paquebot_mta.config.service import Resolver as ResolverConfig
@@ -17,17 +18,17 @@ from paquebot_mta.resolver.questions import Answer, RdType, Status
 from paquebot_mta.resolver.servers import find_servers
 from paquebot_mta.resolver.transport import Server, Transport
 from paquebot_mta.resolver.wire import ERROR, MAX_CHAIN, NameLeads, read_answer
-from paquebot_mta.telemetry.bus import Emit
-from paquebot_mta.telemetry.events import DnsLookup
 
-_METRIC: dict[Status, Literal["ok", "nxdomain", "servfail", "timeout", "error"]] = {
-    "ok": "ok",
-    "nodata": "ok",
-    "nxdomain": "nxdomain",
-    "servfail": "servfail",
-    "timeout": "timeout",
-    "error": "error",
-}
+
+class Exchange(Struct, frozen=True):
+    """What one exchange with the servers brought: for metrics."""
+
+    rdtype: RdType
+    status: Status
+    duration_seconds: float
+
+
+OnExchange = Callable[[Exchange], None]
 
 
 class DnsResolver:
@@ -38,7 +39,7 @@ class DnsResolver:
     Args:
         servers, timeout_seconds: where to ask, and how long for one question.
         cache_entries: bound of the cache.
-        emit: is told of each exchange with the servers.
+        on_exchange: is told of each exchange with the servers.
         randbits: must be unpredictable.
         monotonic: seconds that never go back.
     """
@@ -47,7 +48,7 @@ class DnsResolver:
         self,
         servers: tuple[Server, ...],
         *,
-        emit: Emit,
+        on_exchange: OnExchange,
         timeout_seconds: float = 5.0,
         cache_entries: int = 10_000,
         randbits: RandomBits = secrets.randbits,
@@ -57,18 +58,23 @@ class DnsResolver:
         self._trusted = all(ip_address(server.address).is_loopback for server in servers)
         self._cache = AnswerCache(cache_entries, monotonic)
         self._asking: dict[tuple[str, RdType], asyncio.Task[Answer]] = {}
-        self._emit = emit
+        self._on_exchange = on_exchange
         self._monotonic = monotonic
 
     @classmethod
-    async def from_config(cls, config: ResolverConfig, emit: Emit) -> Self:
+    async def from_config(cls, config: ResolverConfig, on_exchange: OnExchange) -> Self:
         """Make a resolver from settings; without servers it uses the machine's.
 
         Raises:
             ValueError: a server is not an address.
         """
         servers = await find_servers(config.servers)
-        return cls(servers, emit=emit, timeout_seconds=config.timeout_seconds, cache_entries=config.cache_entries)
+        return cls(
+            servers,
+            on_exchange=on_exchange,
+            timeout_seconds=config.timeout_seconds,
+            cache_entries=config.cache_entries,
+        )
 
     async def ask(self, name: str, rdtype: RdType) -> Answer:
         """Ask for one name and type."""
@@ -110,5 +116,5 @@ class DnsResolver:
         else:
             found = Answer(response)
         status: Status = found.status if isinstance(found, Answer) else "ok"
-        self._emit(DnsLookup(type=rdtype, result=_METRIC[status], duration_seconds=self._monotonic() - start))
+        self._on_exchange(Exchange(rdtype, status, self._monotonic() - start))
         return found

@@ -91,9 +91,9 @@ async def test_all_criteria_must_hold(one: str, two: str, turn_one: bool, turn_t
         for_=first.for_ if not first.for_.any else second.for_,
         **{name: getattr(first, name) or getattr(second, name) for name in names},
     )
-    overridden = (not first.from_.any and not second.from_.any) or any(
-        getattr(first, name) and getattr(second, name) for name in names
-    )
+    # Where both are about the same thing, only the first is in the rule.
+    same_end = not (first.from_.any or second.from_.any) or not (first.for_.any or second.for_.any)
+    overridden = same_end or any(getattr(first, name) and getattr(second, name) for name in names)
     assert await matches(both, FACTS) is (not turn_one and (overridden or not turn_two))
 
 

@@ -2,15 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import pytest
 
 from paquebot_mta.config.service import Resolver as ResolverConfig
-from paquebot_mta.resolver.dns_resolver import DnsResolver
+from paquebot_mta.resolver.dns_resolver import DnsResolver, Exchange, OnExchange
 from paquebot_mta.resolver.questions import Answer, RdType
 from paquebot_mta.resolver.transport import Server
-from paquebot_mta.telemetry.events import DnsLookup, Event
 from tests.support.dns_server import DnsServer, Fault
 
 MANY = [f"192.0.2.{number}" for number in range(1, 250)]
@@ -33,9 +31,11 @@ ZONES = {
 }
 
 
-def resolver(*servers: DnsServer, emit: Callable[[Event], None] = lambda _: None, seconds: float = 2.0) -> DnsResolver:
+def resolver(*servers: DnsServer, on_exchange: OnExchange = lambda _: None, seconds: float = 2.0) -> DnsResolver:
     """Make a resolver that asks those servers."""
-    return DnsResolver(tuple(Server(*each.address) for each in servers), emit=emit, timeout_seconds=seconds)
+    return DnsResolver(
+        tuple(Server(*each.address) for each in servers), on_exchange=on_exchange, timeout_seconds=seconds
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_the_next_server_is_asked_if_one_fails(fault: Fault) -> None:
 async def test_a_server_that_is_not_there_is_an_error() -> None:
     async with DnsServer(ZONES) as server:
         address = Server(*server.address)
-    gone = DnsResolver((address,), emit=lambda _: None, timeout_seconds=0.3)
+    gone = DnsResolver((address,), on_exchange=lambda _: None, timeout_seconds=0.3)
     assert (await gone.ask("example.test", "A")).status == "error"
 
 
@@ -159,13 +159,12 @@ async def test_validation_is_believed_from_this_machine(authentic: bool) -> None
 
 
 async def test_each_exchange_is_told_and_cached_answers_are_not() -> None:
-    events: list[Event] = []
+    told: list[Exchange] = []
     async with DnsServer(ZONES) as server:
-        asked = resolver(server, emit=events.append)
+        asked = resolver(server, on_exchange=told.append)
         for name in ("example.test", "example.test", "gone.invalid"):
             await asked.ask(name, "A")
-    told = [event for event in events if isinstance(event, DnsLookup)]
-    assert [(event.type, event.result) for event in told] == [("A", "ok"), ("A", "nxdomain")]
+    assert [(exchange.rdtype, exchange.status) for exchange in told] == [("A", "ok"), ("A", "nxdomain")]
 
 
 async def test_ports_and_ids_are_not_foreseeable() -> None:
@@ -176,7 +175,7 @@ async def test_ports_and_ids_are_not_foreseeable() -> None:
         return 4_242
 
     async with DnsServer(ZONES) as server:
-        asked = DnsResolver((Server(*server.address),), emit=lambda _: None, randbits=randbits)
+        asked = DnsResolver((Server(*server.address),), on_exchange=lambda _: None, randbits=randbits)
         await asyncio.gather(*(asked.ask(f"n{number}.example.test", "A") for number in range(20)))
     assert ids == [16] * 20
 
