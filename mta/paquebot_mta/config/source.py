@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from paquebot_mta.config.codec import INDEX, SUFFIX, digest, load
@@ -96,7 +97,8 @@ class DirectorySource:
         try:
             files = await asyncio.to_thread(read_directory, self._path)
         except ConfigError as error:
-            # Not remembered as seen: what the disk refuses now it may give the next time.
+            # What the disk refuses now it may give the next time.
+            self._seen = None
             self._reject({}, error)
         else:
             self._seen = found
@@ -105,7 +107,9 @@ class DirectorySource:
             report(self.status)
 
     async def _try(self, files: Mapping[str, bytes], apply: Apply) -> None:
-        if _digest_of(files) == self.status.digest and not self.status.rejected_digest:
+        if _digest_of(files) == self.status.digest:
+            # In force already: whatever was refused in between is gone.
+            self.status = msgspec.structs.replace(self.status, rejected_digest="", rejected_reason="")
             return
         try:
             config = await asyncio.to_thread(load, files)
