@@ -63,5 +63,5 @@ class MailDomain(ApiValue, frozen=True, kw_only=True):
     api_version: Literal["paquebot.dev/v1alpha1"]
     kind: Literal["MailDomain"]
     metadata: ObjectMeta
-    spec: MailDomainSpec
+    spec: Annotated[MailDomainSpec, Meta(description="What is wanted.")]
     status: Status = None

@@ -70,5 +70,5 @@ class MailService(ApiValue, frozen=True, kw_only=True):
     api_version: Literal["paquebot.dev/v1alpha1"]
     kind: Literal["MailService"]
     metadata: ObjectMeta
-    spec: MailServiceSpec
+    spec: Annotated[MailServiceSpec, Meta(description="What is wanted.")]
     status: Status = None

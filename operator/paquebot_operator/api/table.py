@@ -64,5 +64,5 @@ class Table(ApiValue, frozen=True, kw_only=True):
     api_version: Literal["paquebot.dev/v1alpha1"]
     kind: Literal["Table"]
     metadata: ObjectMeta
-    spec: TableSpec
+    spec: Annotated[TableSpec, Meta(description="What is wanted.")]
     status: Status = None

@@ -11,6 +11,7 @@ Only Secrets that are not among the manifests are made; in a cluster the annotat
 import re
 from dataclasses import dataclass
 
+from paquebot_mta.config.names import AddressError, parse_domain
 from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.api.table import Table
 from paquebot_operator.compile.objects import ObjectKey, Objects, key_of
@@ -61,7 +62,11 @@ def wanted_secrets(objects: Objects) -> tuple[Wanted, ...]:
 def _of_service(service: MailService) -> list[WantedCertificate]:
     key = key_of(service)
     names = _listed(service.metadata.annotations.get(CERTIFICATES, ""), _NAME)
-    return [WantedCertificate(ObjectKey(key.namespace, name), key, service.spec.hostname) for name in names]
+    try:
+        hostname = parse_domain(service.spec.hostname)
+    except AddressError:
+        return []  # the compiler says what is wrong with it
+    return [WantedCertificate(ObjectKey(key.namespace, name), key, hostname) for name in names]
 
 
 def _of_table(table: Table) -> WantedUsers | None:
