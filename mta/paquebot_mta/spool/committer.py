@@ -63,6 +63,10 @@ class LostOwnershipError(OSError):
     """Somebody else owns our part of the volume now."""
 
 
+def _awaited(batch: Sequence[Append]) -> bool:
+    return any(job.settle is not None for job in batch)
+
+
 def spool_error(error: OSError) -> SpoolError:
     """Translate for the client: never detailed, never 5yz."""
     return no_space(str(error)) if error.errno in FULL else fault(repr(error))
@@ -144,6 +148,8 @@ class Committer:
         return batch, False
 
     def _tell(self, batch: list[Append], outcomes: list[Placed | SpoolError], error: OSError | None) -> None:
+        if error is None and not _awaited(batch):
+            return  # a write that was not synced proves nothing
         try:
             self._loop.call_soon_threadsafe(self._settle, batch, outcomes, error)
         except RuntimeError:
@@ -179,7 +185,7 @@ class Committer:
         durable_end = writer.segment.end
         try:
             placed = self._append(writer, batch)
-            if any(job.settle is not None for job in batch):
+            if _awaited(batch):
                 self._make_durable(writer)
         except LostOwnershipError:
             raise  # an adopter may have read the records already: they stay

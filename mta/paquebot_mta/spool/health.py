@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from threading import Lock
 
 from paquebot_mta.mail.ids import RandomBits
-from paquebot_mta.spool.committer import LostOwnershipError
+from paquebot_mta.spool.committer import FULL, LostOwnershipError
 from paquebot_mta.spool.disk import Disk, write_all
 from paquebot_mta.spool.options import JournalOptions, fault, no_space
 from paquebot_mta.spool.store import SpoolError
@@ -55,6 +55,8 @@ class Circuit:
             self._succeed()
         elif isinstance(error, LostOwnershipError):
             self._lose()
+        elif error.errno in FULL:
+            return  # in order, but full: results still go in, and the watch over the space keeps new mail out
         else:
             self._fail(error)
 
@@ -103,14 +105,15 @@ class SpaceWatch:
         self._announced = False
         self.free_bytes = -1
 
-    def refusal(self) -> SpoolError | None:
-        """Why no message may come in; None while there is room."""
+    def refusal(self, size_hint: int = 0) -> SpoolError | None:
+        """Why a message of that size may not come in; None while there is room for two of it."""
         full = self.full
         if full != self._announced:
             self._announced = full
             event = "spool-full" if full else "spool-has-room"
             self._notify(Notice(level="warning" if full else "info", event=event))
-        return no_space("too little free space on the volume") if full else None
+        too_big = 0 <= self.free_bytes < 2 * size_hint
+        return no_space("too little free space on the volume") if full or too_big else None
 
     @property
     def full(self) -> bool:

@@ -29,7 +29,12 @@ class Log:
         self._wait_seconds = wait_seconds
 
     def note(self, records: Sequence[NewRecord], on_placed: Callable[[Placed], None] | None = None) -> None:
-        """Append without waiting; without ``on_placed`` it is not even synced before something else is."""
+        """Append without waiting; dropped while the volume is out of order.
+
+        Without ``on_placed`` it is not even synced before something else is.
+        """
+        if self._circuit.refusal() is not None:
+            return
         if on_placed is None:
             self._committer.submit(append_of(records))
             return

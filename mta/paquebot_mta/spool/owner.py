@@ -6,10 +6,11 @@ long a writer was paused, and no clock is part of the argument.
 
 The file has 4,096 bytes, is overwritten in place and never renamed or unlinked while the incarnation has mail::
 
-    0      magic 8s | epoch u64 | goodbye u8 | owner 64s | CRC-32 u32      overwritten by adopters (and by goodbye)
-    2,048  magic 8s | beat u64 | CRC-32 u32                                overwritten by the owner while it lives
+    0      magic 8s | epoch u64 | owner 64s | CRC-32 u32          overwritten by adopters
+    2,048  magic 8s | beat u64 | goodbye u8 | CRC-32 u32          overwritten by the owner while it lives
 
-The two halves are written separately: the beat of a paused owner that wakes up must not undo an adoption.
+The two halves are written separately, each by its own writers: the beat or goodbye of a paused owner that wakes up must
+not undo an adoption.
 """
 
 import os
@@ -26,8 +27,8 @@ from paquebot_mta.spool.disk import Disk, read_file, write_all
 BLOCK_BYTES: Final = 4096
 _BEAT_AT: Final = 2048
 _BEAT_BYTES: Final = 512
-_CLAIM: Final = struct.Struct(">8sQB64s")
-_BEAT: Final = struct.Struct(">8sQ")
+_CLAIM: Final = struct.Struct(">8sQ64s")
+_BEAT: Final = struct.Struct(">8sQB")
 _CRC: Final = struct.Struct(">I")
 _CLAIM_MAGIC: Final = b"\x89PAQOWN\n"
 _BEAT_MAGIC: Final = b"\x89PAQBEA\n"
@@ -52,13 +53,13 @@ class Owner(Struct, frozen=True):
 
 def encode_claim(owner: Owner) -> bytes:
     """Spell the half that says who owns."""
-    fields = _CLAIM.pack(_CLAIM_MAGIC, owner.epoch, owner.goodbye, owner.owner.encode("ascii"))
+    fields = _CLAIM.pack(_CLAIM_MAGIC, owner.epoch, owner.owner.encode("ascii"))
     return (fields + _CRC.pack(crc32(fields))).ljust(_BEAT_AT, b"\0")
 
 
-def encode_beat(beat: int) -> bytes:
-    """Spell the half that says that the owner lives."""
-    fields = _BEAT.pack(_BEAT_MAGIC, beat)
+def encode_beat(beat: int, *, goodbye: bool = False) -> bytes:
+    """Spell the half that says that the owner lives, or ended by itself."""
+    fields = _BEAT.pack(_BEAT_MAGIC, beat, goodbye)
     return (fields + _CRC.pack(crc32(fields))).ljust(_BEAT_BYTES, b"\0")
 
 
@@ -67,15 +68,18 @@ def decode_owner(block: bytes) -> Owner | None:
     fields, crc = block[: _CLAIM.size], block[_CLAIM.size : _CLAIM_BYTES]
     if not fields.startswith(_CLAIM_MAGIC) or crc != _CRC.pack(crc32(fields)):
         return None
-    _, epoch, goodbye, owner = _CLAIM.unpack(fields)
-    return Owner(owner.rstrip(b"\0").decode("ascii", "replace"), epoch, bool(goodbye), _decode_beat(block))
+    _, epoch, owner = _CLAIM.unpack(fields)
+    beat, goodbye = _decode_beat(block)
+    return Owner(owner.rstrip(b"\0").decode("ascii", "replace"), epoch, goodbye, beat)
 
 
-def _decode_beat(block: bytes) -> int:
+def _decode_beat(block: bytes) -> tuple[int, bool]:
     fields = block[_BEAT_AT : _BEAT_AT + _BEAT.size]
     crc = block[_BEAT_AT + _BEAT.size : _BEAT_AT + _BEAT.size + _CRC.size]
-    beat: int = _BEAT.unpack(fields)[1] if crc == _CRC.pack(crc32(fields)) else 0
-    return beat
+    if crc != _CRC.pack(crc32(fields)):
+        return 0, False
+    _, beat, goodbye = _BEAT.unpack(fields)
+    return beat, bool(goodbye)
 
 
 def read_owner(disk: Disk, path: str) -> Owner | None:
@@ -114,7 +118,6 @@ class Ownership:
         self._disk = disk
         self._claim = encode_claim(expected)
         self._beat = expected.beat
-        self._expected = expected
         self._path = path
         self._buffer = mmap(-1, BLOCK_BYTES)
         self._beat_buffer = mmap(-1, _BEAT_BYTES)
@@ -149,21 +152,25 @@ class Ownership:
             self._disk.read_into(self._fd, self._buffer, 0)
             return self._buffer[:_BEAT_AT] == self._claim
 
-    def beat(self) -> None:
+    def beat(self, *, goodbye: bool = False) -> None:
         """Count up, so that watchers see that we live. Not synced: it is no promise.
 
         Raises:
             OSError: the volume is out of order.
         """
         self._beat += 1
-        self._beat_buffer[:] = encode_beat(self._beat)
+        self._beat_buffer[:] = encode_beat(self._beat, goodbye=goodbye)
         self._disk.write(self._fd, self._beat_buffer, _BEAT_AT)
 
     def close(self, *, goodbye: bool) -> None:
-        """Let go; with ``goodbye`` say that the mail may be adopted at once."""
+        """Let go; with ``goodbye`` say that the mail may be adopted at once.
+
+        Raises:
+            OSError: the volume is out of order.
+        """
         try:
-            if goodbye and self.check():
-                ours = self._expected
-                overwrite_owner(self._disk, self._path, Owner(ours.owner, ours.epoch, True))
+            if goodbye:
+                self.beat(goodbye=True)
+                self._disk.sync(self._fd)
         finally:
             self._disk.close(self._fd)

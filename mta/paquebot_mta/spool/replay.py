@@ -105,6 +105,8 @@ class Replay:
         home.segments[segment_id] = segment
         try:
             self._read_file(segment, read_header(self._disk, f"{home.path}/{name}"))
+        except FileNotFoundError:
+            del home.segments[segment_id]  # its owner gave it back before it lost the directory
         except OSError:
             segment.held = True  # one file that can't be read must not stop the others
             self._result.held += 1
