@@ -1,0 +1,229 @@
+"""The wire of a session: bytes in and out, one task while there is work, replies in one write per flight.
+
+``aiosmtpd.smtp.SMTP`` is the API (session, envelope, hooks, ``smtp_*`` methods, ``push``); none of its reader, parser
+or timers run. A session without work has no task; its deadlines are floats that the listener sweeps.
+"""
+
+import asyncio
+import math
+from typing import Any, Final
+
+from aiosmtpd.smtp import MISSING, SMTP
+
+from paquebot_mta.accept import answers
+from paquebot_mta.accept.answers import answer_of, spell
+from paquebot_mta.accept.deadlines import Deadlines
+from paquebot_mta.accept.host import Host
+from paquebot_mta.accept.policy import ListenerPolicy
+from paquebot_mta.accept.state import SessionState, TransactionState
+from paquebot_mta.mail.content import BdatReader, DataReader
+from paquebot_mta.mail.ids import new_session_id
+from paquebot_mta.mail.lines import LineBuffer
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.telemetry.events import ProtocolServer
+
+_AHEAD_BYTES: Final = 65_536
+"""How much may wait unread while the session works; beyond it the transport is paused."""
+_LINGER_SECONDS: Final = 10.0
+"""How long a closed session may take to send what is left."""
+
+
+class SessionCore(Deadlines, SMTP):
+    """Transport, buffers and replies; what the bytes mean is the subclasses' matter."""
+
+    session: SessionState
+    envelope: TransactionState
+
+    def __init__(self, host: Host, policy: ListenerPolicy) -> None:
+        """Take over what the listener prepared; the base class's own start is not wanted (it inspects and resolves)."""
+        self.host = host
+        self.policy = policy
+        self.loop = asyncio.get_running_loop()
+        self.transport: Any = None
+        self.event_handler = host.handler
+        self.hostname = policy.hostname
+        self.reason = ""  # why the connection ended, once that is known
+        self.closing = self.finished = self.greeted = self.committing = False
+        self._handle_hooks = host.hooks
+        self._emit = host.emit
+        self._endpoint = policy.listener.name
+        self._input = LineBuffer()
+        self._output: list[bytes] = []
+        self._content: DataReader | BdatReader | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._paused = self._ended = self._lost = False
+        self._writable: asyncio.Future[None] | None = None
+        self.errors = self.junk = 0
+
+    def __del__(self) -> None:
+        """Nothing of the base class's reader is there to be cleaned up."""
+
+    def _create_session(self) -> SessionState:
+        return SessionState(self.loop, new_session_id(self.host.randbits))
+
+    def _create_envelope(self) -> TransactionState:
+        return TransactionState()
+
+    # What subclasses do with it.
+
+    async def step(self) -> bool:
+        """Do one piece of work with the input; False if there is not enough of it."""
+        raise NotImplementedError
+
+    async def fail(self, error: Exception) -> None:
+        """Answer an unexpected exception."""
+        raise NotImplementedError
+
+    def arrive(self) -> None:
+        """Begin: the connection is there."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """End: the connection is gone and no work is left. Called once or more."""
+        raise NotImplementedError
+
+    # The transport's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a session."""
+        self.transport = transport
+        self.session = self._create_session()
+        self.envelope = self._create_envelope()
+        self.session.locate(transport)
+        self.arrive()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; work on them, unless work is going on."""
+        if self.closing:
+            return
+        self._input.feed(data)
+        self.received_bytes += len(data)
+        if self._task is None:
+            self.work(self._serve())
+        elif len(self._input) > _AHEAD_BYTES and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Note that nothing more will come: what came is served, and a commit is never disturbed."""
+        self._ended = True
+        if self._task is None:
+            self.close("eof")
+        return not self.session.tls_version
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Note that nobody listens any more."""
+        self._lost = True
+        self.resume_writing()
+        self.reason = self.reason or ("error" if error is not None and not self._ended else "eof")
+        if self._task is None:
+            self.finish()
+        elif not self.committing:
+            self.closing = True
+
+    def pause_writing(self) -> None:
+        """The client doesn't read its replies: it gets no further ones until it does."""
+        if self._writable is None:
+            self._writable = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # Work.
+
+    def work(self, steps: Any) -> None:
+        """Run a coroutine as this session's only task."""
+        self.rest_from_deadlines()
+        self._task = self.loop.create_task(steps)
+
+    async def _serve(self) -> None:
+        try:
+            while not self.closing and await self.step():
+                if self._writable is not None:
+                    await self._wait_for_client()
+        except asyncio.CancelledError:
+            self.closing = True
+        except Exception as error:  # a fault of ours must not look like the client's: 4yz, and the session ends
+            await self.fail(error)
+        finally:
+            self.settle()
+
+    async def _wait_for_client(self) -> None:
+        self.flush()
+        if self._writable is not None:
+            self.deadline = self.loop.time() + self.policy.limits.command_timeout_seconds
+            await self._writable
+            self.deadline = math.inf
+
+    def settle(self) -> None:
+        """End a piece of work: replies go out, and either the session goes on or it ends."""
+        self._task = None
+        self.flush()
+        if self._lost:
+            self.finish()
+        elif self.closing:
+            self.close("error")
+        elif self._ended:
+            self.close("eof")
+        elif self.host.draining and self.idle:
+            self.say_goodbye(answers.SHUTTING_DOWN, "shutdown")
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+        self.expect_input(data=self._content is not None)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no transaction is open and no work is done."""
+        return self._task is None and self.envelope.draft is None and self._content is None
+
+    # Replies.
+
+    def reply(self, reply: Reply) -> None:
+        """Queue a reply; it goes out with its flight."""
+        wire, lines = spell(reply)
+        self._output.append(wire)
+        session, endpoint = self.session.id, self._endpoint
+        for line in lines:
+            self._emit(ProtocolServer(direction="in", session=session, endpoint=endpoint, reply=line))
+
+    def flush(self) -> None:
+        """Send what was queued."""
+        if self._output:
+            if not self._lost:
+                self.transport.write(b"".join(self._output))
+            self._output.clear()
+
+    async def push(self, status: str | bytes) -> None:
+        """Queue a reply, as aiosmtpd's handlers do it."""
+        self.reply(answer_of(status if isinstance(status, str) else status.decode()).reply)
+
+    def say_goodbye(self, reply: Reply, reason: str) -> None:
+        """Send a last reply and close."""
+        self.reply(reply)
+        self.flush()
+        self.close(reason)
+
+    def close(self, reason: str) -> None:
+        """Close the connection once what was sent is out."""
+        self.reason = self.reason or reason
+        self.closing = True
+        self.flush()
+        self.deadline = self.loop.time() + _LINGER_SECONDS
+        self.transport.close()
+
+    async def call(self, hook: str, *arguments: object) -> Any:
+        """Call a hook of the handler, MISSING if it has none."""
+        found = self._handle_hooks.get(hook)
+        return MISSING if found is None else await found(self, self.session, self.envelope, *arguments)
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Give the reply to an unexpected exception: never permanent, never with details."""
+        return str(answers.INTERNAL_FAULT)

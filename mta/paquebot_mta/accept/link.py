@@ -1,0 +1,170 @@
+"""The life of a connection: admission, name, TLS from the first byte, banner; timeouts, goodbye, and the last event."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final, Literal, cast
+
+from paquebot_mta.accept import answers
+from paquebot_mta.accept.tls import TlsSession
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.telemetry.events import (
+    Attempt,
+    LimitHit,
+    LinkConnect,
+    LinkDisconnect,
+    LinkGreeting,
+    Notice,
+    Timeout,
+)
+
+NAME_TIMEOUT_SECONDS: Final = 2.0
+"""How long the client's reverse name may delay the banner."""
+
+Reason = Literal["quit", "eof", "timeout", "tls", "filter", "limit", "error", "shutdown"]
+
+
+class LinkSession(TlsSession):
+    """From connect to disconnect."""
+
+    def arrive(self) -> None:
+        """Count the session in and greet it, at once if nothing has to be asked first."""
+        self.begin_deadlines()
+        address = self.session.client_address
+        refusal = self.host.admit(self, address)
+        if refusal is not None:
+            self._connected()
+            self._refuse(refusal)
+        elif self.policy.listener.tls.mode == "Implicit" or self._wants_name():
+            self.work(self._open())
+        else:
+            self._connected()
+            self._greet()
+            self.flush()
+            self.expect_input(data=False)
+
+    def _wants_name(self) -> bool:
+        address = self.session.client_address
+        if address == "local" or address == "::1" or address.startswith("127."):
+            self.session.client_name, self.session.fcrdns = "localhost", "pass"
+            return False
+        return self.host.lookup_name is not None
+
+    async def _open(self) -> None:
+        implicit_tls = self.policy.listener.tls.mode == "Implicit"
+        if implicit_tls:
+            self.transport.pause_reading()
+        try:
+            await self._look_up_name()
+            self._connected()
+            if implicit_tls:
+                await self.start_tls()
+            if len(self._input):
+                self._refuse_early_talker()
+            elif not self.closing:
+                self._greet()
+        except Exception as error:  # as in a command: a fault of ours ends the session with 421
+            await self.fail(error)
+        finally:
+            self.settle()
+
+    async def _look_up_name(self) -> None:
+        if self.host.lookup_name is not None and self._wants_name():
+            with suppress(TimeoutError, OSError):
+                looked_up = self.host.lookup_name(self.session.client_address)
+                self.session.client_name, self.session.fcrdns = await asyncio.wait_for(looked_up, NAME_TIMEOUT_SECONDS)
+
+    def _connected(self) -> None:
+        session = self.session
+        self._emit(
+            LinkConnect(
+                direction="in",
+                session=session.id,
+                endpoint=self._endpoint,
+                rdns=session.client_name,
+                fcrdns=session.fcrdns,
+                source=session.source,
+                destination=session.destination,
+                family=session.family,
+            )
+        )
+
+    def _greet(self) -> None:
+        self.greeted = True
+        self.reply(self.policy.banner)
+        self._emit(
+            LinkGreeting(
+                direction="in",
+                session=self.session.id,
+                endpoint=self._endpoint,
+                hostname=self.policy.hostname,
+                delay_seconds=self.loop.time() - self.started_at,
+            )
+        )
+
+    def _refuse(self, refusal: Reply) -> None:
+        per_client = refusal is answers.TOO_MANY_FROM_YOU
+        self._emit(LimitHit(direction="in", limit="per_ip" if per_client else "session", session=self.session.id))
+        if per_client:
+            self._emit(Attempt(direction="in", outcome="policy_rejected"))
+        else:
+            self._emit(Attempt(direction="in", outcome="fault", fault="overload"))
+        self.say_goodbye(refusal, "limit")
+
+    def _refuse_early_talker(self) -> None:
+        """A client must wait for the banner (RFC 5321, 4.3.1)."""
+        self._emit(Attempt(direction="in", outcome="policy_rejected"))
+        self.say_goodbye(answers.OUT_OF_SYNC, "error")
+
+    def expire(self, now: float) -> None:
+        """End a session whose deadline passed; one that was closed but can't get rid of its replies is cut off."""
+        if self.closing:
+            self.abandon()
+            return
+        phase = "data" if self._content is not None else "session" if now >= self.session_end else "command"
+        self._emit(Timeout(direction="in", session=self.session.id, endpoint=self._endpoint, phase=phase))
+        self.say_goodbye(answers.TIMED_OUT, "timeout")
+        if self._task is not None:
+            self._task.cancel()
+
+    def wind_down(self) -> None:
+        """Say goodbye now if nothing is going on; else ``settle`` does it when the transaction is over."""
+        if self.greeted and self.idle and not self.closing:
+            self.say_goodbye(answers.SHUTTING_DOWN, "shutdown")
+
+    def abandon(self) -> None:
+        """End now; a commit that runs is waited for by nobody but itself."""
+        self.reason = self.reason or "shutdown"
+        self.closing = True
+        if self._task is not None and not self.committing:
+            self._task.cancel()
+        self.transport.abort()
+
+    async def fail(self, error: Exception) -> None:
+        """Answer a fault of ours: 451 and the end of the session, no details to the client."""
+        details: dict[str, str | int | float | bool] = {"session": self.session.id, "error": type(error).__name__}
+        self._emit(Notice(level="error", event="smtp.fault", details=details))
+        self.end_transaction(Attempt(direction="in", outcome="fault", fault="bug"))
+        self.reply(answers.answer_of(await self.handle_exception(error)).reply)
+        self.close("error")
+
+    def finish(self) -> None:
+        """Tell that the session is over: the open transaction first, link-disconnect last."""
+        if self.finished:
+            return
+        self.finished = True
+        self.end_transaction(Attempt(direction="in", outcome="client_aborted"))
+        reason = self.reason if self.reason in {"quit", "timeout", "tls", "limit", "error", "shutdown"} else "eof"
+        self._emit(
+            LinkDisconnect(
+                direction="in",
+                session=self.session.id,
+                endpoint=self._endpoint,
+                reason=cast(Reason, reason),
+                duration_seconds=self.loop.time() - self.started_at,
+            )
+        )
+        self.host.leave(self, self.session.client_address)
+
+    def end_transaction(self, attempt: Attempt) -> None:
+        """Roll back what is open, and say how it ended."""
+        raise NotImplementedError

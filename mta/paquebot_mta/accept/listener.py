@@ -1,0 +1,230 @@
+"""The listeners: sockets bound, sessions counted and swept, policy replaced while they run, drained at the end."""
+
+import asyncio
+import os
+import socket
+import stat
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+from paquebot_mta.accept import answers
+from paquebot_mta.accept.credentials import PasswordChecker
+from paquebot_mta.accept.host import Authenticator, Hook, LookupName, Sweepable
+from paquebot_mta.accept.policy import AcceptPolicy, ListenerPolicy
+from paquebot_mta.accept.receiver import Receiver
+from paquebot_mta.accept.session import MtaSession
+from paquebot_mta.accept.state import spell_endpoint
+from paquebot_mta.config.listeners import Listener
+from paquebot_mta.mail.envelope import Message
+from paquebot_mta.mail.ids import RandomBits
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.spool.store import Spool
+from paquebot_mta.telemetry.bus import Emit
+
+_BACKLOG: Final = 1_024
+_SWEEP_SECONDS: Final = 1.0
+_UNIX: Final = "unix:"
+
+
+class Acceptor:
+    """Accepts mail on all listeners of a policy into a spool."""
+
+    def __init__(
+        self,
+        *,
+        policy: AcceptPolicy,
+        spool: Spool,
+        emit: Emit,
+        on_accepted: Callable[[Message], None],
+        clock: Callable[[], float],
+        randbits: RandomBits,
+        lookup_name: LookupName | None = None,
+        authenticator: Authenticator | None = None,
+    ) -> None:
+        """Take the stages; nothing is bound before ``start``.
+
+        Args:
+            policy: what to listen on and how, see ``build_policy``.
+            spool: where accepted messages go.
+            emit: takes every event.
+            on_accepted: told of each durable message, on the event loop.
+            clock: seconds since 1970.
+            randbits: for ids and delays.
+            lookup_name: verified reverse name of a client, None asks nobody.
+            authenticator: instead of the password check against the credentials tables.
+        """
+        self.emit, self.clock, self.randbits, self.lookup_name = emit, clock, randbits, lookup_name
+        self.handler: Any = Receiver(spool, emit, on_accepted, clock, randbits)
+        self.hooks = hooks_of(self.handler)
+        self._passwords = PasswordChecker(randbits)
+        self.authenticator: Authenticator = authenticator or self._passwords
+        self.draining = False
+        self._paused = False
+        self._policy = policy
+        self._servers: dict[str, asyncio.Server] = {}
+        self._sessions: set[Sweepable] = set()
+        self._per_client: Counter[str] = Counter()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+
+    async def start(self) -> None:
+        """Bind and listen.
+
+        Raises:
+            OSError: an address can't be bound; the message names the listener. Nothing stays bound.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            for name, policy in self._policy.listeners.items():
+                self._servers[name] = await self._listen(loop, policy.listener)
+        except OSError:
+            await self.close()
+            raise
+        self._sweep(loop)
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> asyncio.Server:
+        def begin() -> MtaSession:
+            return MtaSession(self, self._policy.listeners[listener.name])
+
+        try:
+            bound = bind(listener.address, listener.port)
+        except OSError as error:
+            where = f"listener {listener.name}: {listener.address}:{listener.port}"
+            raise OSError(error.errno, f"{where}: {error.strerror}") from error
+        if bound.family == socket.AF_UNIX:
+            return await loop.create_unix_server(begin, sock=bound, backlog=_BACKLOG)
+        return await loop.create_server(begin, sock=bound, backlog=_BACKLOG)
+
+    def addresses(self) -> dict[str, str]:
+        """What is bound, by listener: ``192.0.2.1:25``, ``[::]:25`` or ``unix:/path``."""
+        return {name: _spell(server.sockets[0].getsockname()) for name, server in self._servers.items()}
+
+    def replace_policy(self, policy: AcceptPolicy) -> None:
+        """Use another policy: for new sessions at once, for others from their next transaction or handshake on.
+
+        Addresses and ports stay as they were bound; a listener that is new or gone needs a new process.
+        """
+        kept = {name: policy.listeners.get(name, self._policy.listeners[name]) for name in self._servers}
+        self._policy = AcceptPolicy(policy.limits, kept)
+
+    def pause(self, paused: bool) -> None:
+        """Refuse new sessions (421), or take them again; sessions that are open go on."""
+        self._paused = paused
+
+    def policy_of(self, listener: str) -> ListenerPolicy | None:
+        """The policy of a listener now."""
+        return self._policy.listeners.get(listener)
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that are open."""
+        return len(self._sessions)
+
+    def admit(self, session: Sweepable, client_address: str) -> Reply | None:
+        """Count a session in, or say why not."""
+        limits = self._policy.limits
+        refusal = None
+        if self.draining or self._paused:
+            refusal = answers.SHUTTING_DOWN
+        elif len(self._sessions) >= limits.sessions:
+            refusal = answers.TOO_MANY_SESSIONS
+        elif client_address != "local" and self._per_client[client_address] >= limits.sessions_per_client:
+            refusal = answers.TOO_MANY_FROM_YOU
+        # A refused session is kept until its connection is closed, so that one which never reads is cut off, too.
+        self._sessions.add(session)
+        self._per_client[client_address] += 1
+        return refusal
+
+    def leave(self, session: Sweepable, client_address: str) -> None:
+        """Count a session out."""
+        self._sessions.discard(session)
+        self._per_client[client_address] -= 1
+        if self._per_client[client_address] <= 0:
+            del self._per_client[client_address]
+        if not self._sessions:
+            self._empty.set()
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End what is over time; one timer for all sessions."""
+        now = loop.time()
+        for session in [each for each in self._sessions if each.deadline <= now]:
+            session.expire(now)
+        limits = self._policy.limits
+        shortest = min(limits.command_timeout_seconds, limits.data_timeout_seconds, limits.session_timeout_seconds)
+        self._sweeper = loop.call_later(min(_SWEEP_SECONDS, max(shortest / 4, 0.02)), self._sweep, loop)
+
+    def stop_listening(self) -> None:
+        """Take no new connections."""
+        for server in self._servers.values():
+            server.close()
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Stop listening, say goodbye to idle sessions, and give open transactions that long to finish."""
+        self.draining = True
+        self.stop_listening()
+        for session in tuple(self._sessions):
+            session.wind_down()
+        await self._wait_empty(grace_seconds)
+        await self.close()
+
+    async def _wait_empty(self, seconds: float) -> None:
+        self._empty.clear()
+        if self._sessions:
+            try:
+                await asyncio.wait_for(self._empty.wait(), seconds)
+            except TimeoutError:
+                return
+
+    async def close(self) -> None:
+        """End everything now; commits that run are waited for."""
+        self.draining = True
+        self.stop_listening()
+        for session in tuple(self._sessions):
+            session.abandon()
+        await self._wait_empty(_SWEEP_SECONDS)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._passwords.close()
+
+
+def hooks_of(handler: object) -> dict[str, Hook]:
+    """Find the hooks of a handler, by name without ``handle_``."""
+    names = (name for name in dir(handler) if name.startswith("handle_"))
+    return {name.removeprefix("handle_"): getattr(handler, name) for name in names}
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """Make a bound socket for an IP address, or for ``unix:/path`` (a socket left behind there is replaced).
+
+    Raises:
+        OSError: it can't be bound.
+    """
+    if address.startswith(_UNIX):
+        return _bind_path(address.removeprefix(_UNIX))
+    bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # workers share the port
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        bound.bind((address, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _bind_path(path: str) -> socket.socket:
+    if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
+        os.unlink(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(path)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _spell(name: Any) -> str:
+    return spell_endpoint(name[0], name[1]) if isinstance(name, tuple) else f"{_UNIX}{name}"

@@ -1,0 +1,103 @@
+"""What a listener wants, made ready for the hot path: TLS contexts loaded, banner spelled, tables at hand."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from paquebot_mta.accept.certificates import server_context
+from paquebot_mta.config.listeners import Listener
+from paquebot_mta.config.service import Limits, MtaConfig
+from paquebot_mta.expand.results import Expander
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.table.lookup import Table
+
+
+class PolicyError(ValueError):
+    """A listener can't be served as configured; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerPolicy:
+    """One listener.
+
+    Attributes:
+        tls: None if the listener has no TLS.
+        credentials, senders: tables, None if not configured.
+        extensions: lines of EHLO in the clear; ``secure_extensions`` over TLS, without AUTH and STARTTLS.
+    """
+
+    listener: Listener
+    hostname: str
+    limits: Limits
+    expander: Expander
+    banner: Reply
+    extensions: tuple[str, ...]
+    secure_extensions: tuple[str, ...]
+    tls: ssl.SSLContext | None = None
+    credentials: Table | None = None
+    senders: Table | None = None
+
+    @property
+    def lmtp(self) -> bool:
+        """Whether LHLO opens sessions (RFC 2033)."""
+        return self.listener.role == "LMTP"
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptPolicy:
+    """All listeners by name, and the limits they share."""
+
+    limits: Limits
+    listeners: dict[str, ListenerPolicy] = field(default_factory=dict)
+
+
+def build_policy(config: MtaConfig, tables: Mapping[str, Table], expander: Expander) -> AcceptPolicy:
+    """Make the policy of a configuration; loads certificates and keys, so call it off the event loop.
+
+    Raises:
+        PolicyError: a certificate can't be loaded, or a table that is named isn't there.
+    """
+    service = config.service
+    listeners = {each.name: _build_listener(each, config, tables, expander) for each in service.listeners}
+    return AcceptPolicy(service.limits, listeners)
+
+
+def _build_listener(
+    listener: Listener, config: MtaConfig, tables: Mapping[str, Table], expander: Expander
+) -> ListenerPolicy:
+    service = config.service
+    hostname = listener.hostname or service.hostname
+    try:
+        tls = None if listener.tls.mode == "Off" else server_context(listener.tls, service.certificates)
+        return ListenerPolicy(
+            listener,
+            hostname,
+            service.limits,
+            expander,
+            Reply(220, f"{hostname} {'LMTP' if listener.role == 'LMTP' else 'ESMTP'} Paquebot"),
+            _extensions(listener, service.limits, secure=False),
+            _extensions(listener, service.limits, secure=True),
+            tls,
+            _table(tables, listener.auth.credentials),
+            _table(tables, listener.auth.senders),
+        )
+    except (ValueError, OSError, KeyError) as error:
+        raise PolicyError(f"listener {listener.name}: {error}") from error
+
+
+def _extensions(listener: Listener, limits: Limits, *, secure: bool) -> tuple[str, ...]:
+    """List what EHLO offers, in OpenSMTPD's order, ours behind it."""
+    offered = ["8BITMIME", "ENHANCEDSTATUSCODES", f"SIZE {limits.message_bytes}"]
+    offered += ["DSN"] if listener.dsn else []
+    offered += ["PIPELINING", "CHUNKING", "SMTPUTF8"]
+    if not secure and listener.tls.mode == "StartTLS":
+        offered.append("STARTTLS")
+    if secure and listener.auth.mode != "Off":
+        offered.append("AUTH PLAIN LOGIN")
+    return (*offered, "HELP")
+
+
+def _table(tables: Mapping[str, Table], name: str) -> Table | None:
+    if name and name not in tables:
+        raise PolicyError(f"table {name} does not exist")
+    return tables[name] if name else None

@@ -1,0 +1,172 @@
+"""The handler that joins the stages: MAIL is judged, RCPT expanded, the content written to the spool, and committed.
+
+Its hooks are called as aiosmtpd calls a handler's: ``(server, session, envelope, ...)``; what was parsed already stands
+in the envelope. Faults of the stages behind become 4yz here; nothing of their text reaches the client.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from paquebot_mta.accept import answers
+from paquebot_mta.accept.answers import Answer
+from paquebot_mta.accept.intake import Intake
+from paquebot_mta.accept.received import make_received
+from paquebot_mta.accept.senders import may_send
+from paquebot_mta.accept.state import SessionState, TransactionState
+from paquebot_mta.accept.submission import complete_header
+from paquebot_mta.expand.results import Refused, Target
+from paquebot_mta.mail.commands import Recipient
+from paquebot_mta.mail.envelope import Envelope, Message
+from paquebot_mta.mail.ids import RandomBits, new_evpid
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.spool.store import Spool, SpoolError
+from paquebot_mta.table.lookup import TableError
+from paquebot_mta.telemetry.bus import Emit
+from paquebot_mta.telemetry.events import Notice, QueueEvent
+
+
+class Receiver:
+    """Puts accepted mail into a spool, and says so."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        emit: Emit,
+        on_accepted: Callable[[Message], None],
+        clock: Callable[[], float],
+        randbits: RandomBits,
+    ) -> None:
+        """Take the stages; ``on_accepted`` is called once the message is durable and must not block."""
+        self._spool = spool
+        self._emit = emit
+        self._on_accepted = on_accepted
+        self._clock = clock
+        self._randbits = randbits
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's spelling
+        self, server: Any, session: SessionState, envelope: TransactionState, address: str, options: list[str]
+    ) -> Answer | Reply:
+        """Judge the client and the reverse-path, and open a draft."""
+        policy = server.policy
+        if policy.listener.tls.required and not session.tls_version:
+            return answers.TLS_FIRST
+        if policy.listener.auth.mode == "Required" and not session.user and session.family != "unix":
+            return answers.AUTH_FIRST
+        try:
+            if session.user and not await may_send(session.user, envelope.mail.reverse_path, policy.senders):
+                return Answer(answers.BAD_SENDER)
+            envelope.draft = self._spool.create(size_hint=envelope.mail.size)
+        except TableError:
+            return answers.INTERNAL_FAULT
+        except SpoolError as error:
+            self._complain(session, error)
+            return error.reply
+        return answers.OK
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's spelling
+        self, server: Any, session: SessionState, envelope: TransactionState, address: str, options: list[str]
+    ) -> Answer | Reply:
+        """Expand the recipient; each target becomes an envelope."""
+        recipient = envelope.recipient
+        if recipient is None:
+            return answers.NOT_NOW
+        policy = server.policy
+        facts = session.facts(policy.listener.tag)
+        result = await policy.expander.expand(facts, envelope.mail.reverse_path, recipient.address)
+        if isinstance(result, Refused):
+            return Answer(result.reply, result.reason)
+        envelope.fresh = tuple(self._make_envelope(envelope, recipient, each) for each in result.targets)
+        return answers.RECIPIENT_OK
+
+    def _make_envelope(self, envelope: TransactionState, recipient: Recipient, target: Target) -> Envelope:
+        evpid = new_evpid(envelope.msgid, self._randbits)
+        while evpid in envelope.evpids:
+            evpid = new_evpid(envelope.msgid, self._randbits)
+        envelope.evpids.add(evpid)
+        return Envelope(
+            evpid,
+            str(recipient.address),
+            target.destination,
+            target.action,
+            target.user,
+            target.extension,
+            recipient.notify,
+            recipient.original_recipient,
+            target.ttl_seconds,
+        )
+
+    async def handle_DATA_BEGIN(  # noqa: N802 - aiosmtpd's spelling
+        self, server: Any, session: SessionState, envelope: TransactionState
+    ) -> None:
+        """Put the trace field into the draft and get ready for the content."""
+        policy, now = server.policy, self._clock()
+        if envelope.draft is None:
+            return
+        trace = make_received(session, envelope, policy.listener, policy.hostname, now)
+        complete = None
+        if policy.listener.role == "Submission":
+            complete = partial(complete_header, hostname=policy.hostname, now=now, randbits=self._randbits)
+        envelope.intake = Intake(envelope.draft, policy.limits, trace, complete)
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's spelling
+        self, server: Any, session: SessionState, envelope: TransactionState
+    ) -> Reply:
+        """Make the message durable; only then the 250 may go out."""
+        if envelope.draft is None:
+            return answers.NOT_NOW
+        message = self._make_message(server, session, envelope)
+        try:
+            await envelope.draft.commit(message)
+        except SpoolError as error:
+            self._complain(session, error)
+            return error.reply
+        source = "submission" if server.policy.listener.role == "Submission" else "smtp"
+        self._emit(
+            QueueEvent(
+                change="committed",
+                msgid=message.msgid,
+                source=source,
+                envelopes=len(message.envelopes),
+                size=message.size,
+            )
+        )
+        self._tell(message)
+        return answers.accepted(message.msgid)
+
+    def _tell(self, message: Message) -> None:
+        """Hand the message on; whatever goes wrong there, it is stored, and only a 250 is the truth."""
+        try:
+            self._on_accepted(message)
+        except Exception as error:
+            details: dict[str, str | int | float | bool] = {"msgid": message.msgid, "error": type(error).__name__}
+            self._emit(Notice(level="error", event="smtp.fault", details=details))
+
+    def _make_message(self, server: Any, session: SessionState, envelope: TransactionState) -> Message:
+        assert envelope.draft is not None
+        mail, listener = envelope.mail, server.policy.listener
+        return Message(
+            msgid=envelope.draft.msgid,
+            reverse_path=envelope.mail_from or "",
+            created_at=self._clock(),
+            size=envelope.draft.size,
+            envelopes=tuple(envelope.envelopes),
+            session=session.id,
+            helo=session.host_name or "",
+            client_address=session.client_address,
+            client_name=session.client_name,
+            listener=listener.name,
+            tag=listener.tag,
+            user=session.user,
+            protocol=session.protocol,
+            body=mail.body,
+            smtputf8=mail.smtputf8,
+            dsn_return=mail.dsn_return,
+            dsn_envelope_id=mail.dsn_envelope_id,
+            trace_id=f"{self._randbits(128):032x}",
+        )
+
+    def _complain(self, session: SessionState, error: SpoolError) -> None:
+        """Put the private cause into the log; the client gets the public reply."""
+        details: dict[str, str | int | float | bool] = {"session": session.id, "error": str(error)}
+        self._emit(Notice(level="error", event="spool.error", details=details))

@@ -1,0 +1,115 @@
+"""What a session and a transaction know of themselves: aiosmtpd's Session and Envelope, and ours on top."""
+
+import asyncio
+from typing import Any, Literal
+
+from aiosmtpd.smtp import Envelope as BaseEnvelope
+from aiosmtpd.smtp import Session as BaseSession
+
+from paquebot_mta.accept.intake import Intake
+from paquebot_mta.expand.results import Facts
+from paquebot_mta.mail.commands import Mail, Recipient
+from paquebot_mta.mail.envelope import Envelope
+from paquebot_mta.mail.ids import Evpid, Msgid, SessionId
+from paquebot_mta.spool.store import Draft
+
+
+class SessionState(BaseSession):
+    """One connection.
+
+    Attributes:
+        id: of all its events.
+        client_address: ``192.0.2.1``, ``2001:db8::1`` or ``local``.
+        client_name, fcrdns: verified reverse name, and how the check ended.
+        source, destination: both ends as reports spell them.
+        family: of the connection.
+        method: HELO, EHLO or LHLO once it was accepted, else empty.
+        user: authenticated name, empty if none.
+        tls_version, tls_cipher, tls_bits, tls_verified: empty and zero without TLS.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, session_id: SessionId) -> None:
+        """Start unidentified."""
+        super().__init__(loop)
+        self.id = session_id
+        self.client_address = "local"
+        self.client_name = "<unknown>"
+        self.fcrdns: Literal["pass", "fail", "error"] = "error"
+        self.source = self.destination = ""
+        self.family: Literal["inet4", "inet6", "unix"] = "unix"
+        self.method = ""
+        self.user = ""
+        self.tls_version = self.tls_cipher = ""
+        self.tls_bits = 0
+        self.tls_verified = False
+        self.messages = 0
+
+    def locate(self, transport: asyncio.BaseTransport) -> None:
+        """Note both ends of the connection."""
+        self.peer = transport.get_extra_info("peername")
+        local: Any = transport.get_extra_info("sockname")
+        if not isinstance(self.peer, tuple):
+            self.source = self.destination = f"unix:{local or ''}"
+            return
+        self.client_address = self.peer[0].partition("%")[0].removeprefix("::ffff:")
+        self.family = "inet6" if ":" in self.client_address else "inet4"
+        self.source = spell_endpoint(self.client_address, self.peer[1])
+        self.destination = spell_endpoint(local[0].removeprefix("::ffff:"), local[1])
+
+    @property
+    def protocol(self) -> str:
+        """The keyword of Received's "with" (RFC 3848), without UTF8."""
+        base = "LMTP" if self.method == "LHLO" else "ESMTP" if self.method == "EHLO" else "SMTP"
+        return base + ("S" if self.tls_version else "") + ("A" if self.user else "")
+
+    def facts(self, tag: str) -> Facts:
+        """What rules may know."""
+        return Facts(
+            self.client_address,
+            self.client_name,
+            self.host_name or "",
+            tag,
+            self.user,
+            bool(self.tls_version),
+            self.family == "unix",
+        )
+
+
+class TransactionState(BaseEnvelope):
+    """One transaction, or none while ``draft`` is None.
+
+    Attributes:
+        draft: the message on its way in.
+        mail, recipient: MAIL, and the RCPT that is being answered.
+        envelopes: one for each destination so far; ``fresh`` those of the RCPT that is being answered.
+        evpids: all that were drawn.
+        accepted, rejected: recipients so far.
+        intake: the content, once it flows.
+    """
+
+    def __init__(self) -> None:
+        """Start without a transaction."""
+        super().__init__()
+        self.draft: Draft | None = None
+        self.mail = Mail(None)
+        self.recipient: Recipient | None = None
+        self.envelopes: list[Envelope] = []
+        self.fresh: tuple[Envelope, ...] = ()
+        self.evpids: set[Evpid] = set()
+        self.accepted = self.rejected = 0
+        self.intake: Intake | None = None
+
+    @property
+    def msgid(self) -> Msgid:
+        """The draft's id."""
+        return self.draft.msgid if self.draft is not None else Msgid("")
+
+    def discard(self) -> None:
+        """Forget the draft; harmless after a commit."""
+        if self.draft is not None:
+            self.draft.abort()
+
+
+def spell_endpoint(address: str, port: int) -> str:
+    """Spell one end as reports do: ``192.0.2.1:25`` or ``[2001:db8::1]:25``."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -1,0 +1,96 @@
+"""STARTTLS (RFC 3207) and TLS from the first byte (RFC 8314), on the running loop's own implementation."""
+
+import ssl
+from typing import Final, Literal
+
+from paquebot_mta.accept import answers
+from paquebot_mta.accept.core import SessionCore
+from paquebot_mta.telemetry.events import LinkTls, TlsFailure
+
+Failure = Literal["cert_expired", "cert_name", "cert_untrusted", "no_cipher", "protocol", "timeout", "eof", "other"]
+
+_SHUTDOWN_SECONDS: Final = 5.0
+_EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_REASONS: Final[tuple[tuple[str, Failure], ...]] = (
+    ("NO_SHARED_CIPHER", "no_cipher"),
+    ("CERTIFICATE_EXPIRED", "cert_expired"),
+    ("CERTIFICATE", "cert_untrusted"),
+    ("UNKNOWN_CA", "cert_untrusted"),
+    ("EOF", "eof"),
+    ("", "protocol"),
+)
+
+
+class TlsSession(SessionCore):
+    """Turns the connection into an encrypted one."""
+
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's spelling
+        """Start TLS; all that the client said before is forgotten (RFC 3207, 4.2)."""
+        if self.session.tls_version or self.policy.listener.tls.mode != "StartTLS":
+            self.reply(answers.NOT_SUPPORTED)
+        elif arg:
+            self.reply(answers.SYNTAX)
+        elif self.envelope.draft is not None:
+            self.reply(answers.NOT_NOW)
+        else:
+            self.reply(answers.START_TLS)
+            self.flush()
+            await self.start_tls()
+
+    async def start_tls(self) -> None:
+        """Shake hands; a failure ends the session without a reply: there is nobody who could read it."""
+        policy = self.host.policy_of(self._endpoint) or self.policy
+        context = policy.tls
+        if context is None:
+            self.close("tls")
+            return
+        try:
+            self.transport = await self.loop.start_tls(
+                self.transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=policy.limits.handshake_timeout_seconds,
+                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+            )
+        except (ssl.SSLError, OSError) as error:
+            self._handshake_failed(error)
+            return
+        self._secured()
+        await self.call("STARTTLS")
+
+    def _handshake_failed(self, error: Exception) -> None:
+        self._emit(TlsFailure(direction="in", session=self.session.id, reason=classify(error)))
+        self.reason = self.reason or "tls"
+        self.closing = self._lost = True
+        self.transport.abort()
+
+    def _secured(self) -> None:
+        session, connection = self.session, self.transport.get_extra_info("ssl_object")
+        name, version, bits = connection.cipher()
+        session.ssl = {"ssl_object": connection}
+        session.tls_version, session.tls_cipher, session.tls_bits = connection.version() or version, name, bits
+        session.tls_verified = bool(connection.getpeercert())
+        session.host_name, session.method, session.extended_smtp = None, "", False
+        self._emit(
+            LinkTls(
+                direction="in",
+                session=session.id,
+                endpoint=self._endpoint,
+                version=session.tls_version,
+                cipher=name,
+                bits=bits,
+            )
+        )
+
+
+def classify(error: Exception) -> Failure:
+    """Name the reason of a failed handshake for metrics."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "cert_expired" if error.verify_code == _EXPIRED else "cert_untrusted"
+    if isinstance(error, ssl.SSLError):
+        text = (error.reason or "EOF").upper()
+        return next(failure for part, failure in _REASONS if part in text)
+    if isinstance(error, ConnectionAbortedError | TimeoutError):
+        return "timeout"
+    return "eof" if isinstance(error, ConnectionError) else "other"

@@ -1,0 +1,171 @@
+"""MAIL, RCPT and RSET: a transaction begins, gains recipients, and ends with exactly one commit or rollback event."""
+
+from typing import Literal
+
+from aiosmtpd.smtp import MISSING
+
+from paquebot_mta.accept import answers
+from paquebot_mta.accept.answers import Answer, answer_of
+from paquebot_mta.accept.greeting import GreetingSession
+from paquebot_mta.mail.commands import parse_mail, parse_recipient
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.telemetry.events import (
+    Attempt,
+    LimitHit,
+    TxBegin,
+    TxCommit,
+    TxEnvelope,
+    TxMail,
+    TxRcpt,
+    TxReset,
+    TxRollback,
+    Verdict,
+)
+
+
+def verdict_of(reply: Reply) -> Verdict:
+    """Say what a reply means in a report."""
+    return "ok" if reply.positive else "permfail" if reply.permanent else "tempfail"
+
+
+class TransactionSession(GreetingSession):
+    """The envelope."""
+
+    async def smtp_MAIL(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's spelling
+        """Begin a transaction."""
+        if not self.session.method or self.envelope.draft is not None or self.host.draining:
+            self.refuse(answers.SHUTTING_DOWN if self.host.draining else answers.NOT_NOW)
+            return
+        self.policy = self.host.policy_of(self._endpoint) or self.policy
+        self.envelope = self._create_envelope()
+        mail = self.envelope.mail = parse_mail(arg, dsn=self.policy.listener.dsn)
+        address = str(mail.reverse_path) if mail.reverse_path is not None else ""
+        answer = self._check_limits(mail.size) or answer_of(await self._ask("MAIL", address))
+        if not answer.reply.positive or self.envelope.draft is None:
+            self._refuse_transaction(answer)
+            return
+        self.envelope.mail_from = address
+        self.envelope.smtp_utf8 = mail.smtputf8
+        self.session.messages += 1
+        self.reply(answer.reply)
+        session, endpoint, msgid = self.session.id, self._endpoint, self.envelope.draft.msgid
+        self._emit(TxBegin(direction="in", session=session, endpoint=endpoint, msgid=msgid))
+        self._emit(
+            TxMail(direction="in", session=session, endpoint=endpoint, msgid=msgid, result="ok", address=address)
+        )
+
+    def _check_limits(self, size: int) -> Answer | None:
+        limits = self.policy.limits
+        if size > limits.message_bytes:
+            return self._limited("size", answers.TOO_BIG)
+        if self.session.messages >= limits.messages_per_session:
+            return self._limited("message", answers.TOO_MANY_MESSAGES)
+        return None
+
+    def _limited(self, limit: Literal["size", "message", "rcpt"], reply: Reply) -> Answer:
+        self._emit(LimitHit(direction="in", limit=limit, session=self.session.id))
+        return Answer(reply, "size" if limit == "size" else "rate")
+
+    def _refuse_transaction(self, answer: Answer) -> None:
+        reply = answers.INTERNAL_FAULT if answer.reply.positive else answer.reply
+        self.envelope.discard()
+        self.envelope = self._create_envelope()
+        self.refuse(reply)
+        fault = reply.status.startswith("4.3.")
+        self._emit(Attempt(direction="in", outcome="fault", fault="queue") if fault else _REJECTED)
+
+    async def _ask(self, hook: str, *arguments: object) -> object:
+        status = await self.call(hook, *arguments, [])
+        return answers.OK if status is MISSING else status
+
+    async def smtp_RCPT(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's spelling
+        """Add a recipient."""
+        envelope = self.envelope
+        if envelope.draft is None or envelope.intake is not None:
+            self.refuse(answers.NOT_NOW)
+            return
+        mail, policy = envelope.mail, self.policy
+        recipient = envelope.recipient = parse_recipient(
+            arg, dsn=policy.listener.dsn, smtputf8=mail.smtputf8, postmaster_domain=policy.hostname
+        )
+        address, envelope.fresh = str(recipient.address), ()
+        if envelope.accepted >= policy.limits.recipients:
+            answer = self._limited("rcpt", answers.TOO_MANY_RECIPIENTS)
+        else:
+            answer = answer_of(await self._ask("RCPT", address))
+        self._answer_recipient(address, answer)
+
+    def _answer_recipient(self, address: str, answer: Answer) -> None:
+        envelope, session, endpoint = self.envelope, self.session.id, self._endpoint
+        result = verdict_of(answer.reply)
+        if result == "ok":
+            envelope.accepted += 1
+            envelope.rcpt_tos.append(address)
+            envelope.envelopes.extend(envelope.fresh)
+            for each in envelope.fresh:
+                self._emit(
+                    TxEnvelope(
+                        direction="in", session=session, endpoint=endpoint, msgid=envelope.msgid, evpid=each.evpid
+                    )
+                )
+            self.reply(answer.reply)
+        else:
+            envelope.rejected += 1
+            self.refuse(answer.reply)
+        self._emit(
+            TxRcpt(
+                direction="in",
+                session=session,
+                endpoint=endpoint,
+                msgid=envelope.msgid,
+                result=result,
+                address=address,
+                reason="" if result == "ok" else answer.reason,
+            )
+        )
+
+    async def smtp_RSET(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's spelling
+        """Forget the transaction."""
+        if arg:
+            self.refuse(answers.SYNTAX)
+            return
+        self.junk += 1
+        self.end_transaction(Attempt(direction="in", outcome="client_aborted"))
+        await self._answer("RSET", answers.RESET)
+
+    def end_transaction(self, attempt: Attempt) -> None:
+        """Roll back what is open, if anything is; recipients that were all refused make it a refusal of ours."""
+        envelope = self.envelope
+        self._content = None
+        if envelope.draft is None:
+            return
+        envelope.discard()
+        self.envelope = self._create_envelope()
+        session, endpoint, msgid = self.session.id, self._endpoint, envelope.draft.msgid
+        self._emit(TxRollback(direction="in", session=session, endpoint=endpoint, msgid=msgid))
+        self._emit(TxReset(direction="in", session=session, endpoint=endpoint, msgid=msgid))
+        refused = attempt.outcome == "client_aborted" and envelope.rejected and not envelope.accepted
+        self._emit(_REJECTED if refused else attempt)
+
+    def commit_transaction(self) -> None:
+        """Report that the message is ours."""
+        envelope = self.envelope
+        assert envelope.draft is not None
+        self.envelope, self.junk = self._create_envelope(), 0
+        session, endpoint, msgid = self.session.id, self._endpoint, envelope.draft.msgid
+        self._emit(
+            TxCommit(
+                direction="in",
+                session=session,
+                endpoint=endpoint,
+                msgid=msgid,
+                size=envelope.draft.size,
+                recipients=envelope.accepted,
+            )
+        )
+        self._emit(TxReset(direction="in", session=session, endpoint=endpoint, msgid=msgid))
+        self._emit(_ACCEPTED)
+
+
+_REJECTED = Attempt(direction="in", outcome="policy_rejected")
+_ACCEPTED = Attempt(direction="in", outcome="accepted")
