@@ -8,6 +8,7 @@ own name gives, so that a change touches one shard. Equal values give equal byte
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -31,7 +32,7 @@ _AT: Final = re.compile(r"^(?P<reason>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTA
 
 def encode(value: msgspec.Struct) -> bytes:
     """Spell a value canonically: keys sorted, defaults left out, no white space."""
-    return _ENCODER.encode(value)
+    return _ENCODER.encode(_pruned(value))
 
 
 def digest(content: bytes) -> str:
@@ -91,6 +92,31 @@ def load(files: Mapping[str, bytes]) -> MtaConfig:
     validate(config, shards, faults)
     faults.stop_if_any()
     return config
+
+
+def _pruned(value: object) -> object:
+    """Leave out what equals its default; msgspec itself leaves out the very same object only, whatever it equals."""
+    if isinstance(value, msgspec.Struct):
+        pairs = ((name, getattr(value, field), default) for name, field, default in _defaults_of(type(value)))
+        return {name: _pruned(item) for name, item, default in pairs if item != default}
+    if isinstance(value, dict):
+        return {key: _pruned(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_pruned(item) for item in value]
+    return value
+
+
+@cache
+def _defaults_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, object], ...]:
+    """Name on the wire, name and default of each field; a field without one has msgspec's NODEFAULT."""
+    return tuple(
+        (
+            field.encode_name,
+            field.name,
+            field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory(),
+        )
+        for field in msgspec.structs.fields(kind)
+    )
 
 
 def _shards(domains: Iterable[Domain], tables: Mapping[str, Table]) -> dict[str, DomainShard]:

@@ -1,5 +1,6 @@
 """Equal objects give equal bytes, whatever order they came in, and the contract's reader takes them."""
 
+import json
 import random
 
 from hypothesis import given
@@ -45,6 +46,12 @@ def test_the_order_of_entries_in_mappings_never_matters() -> None:
         .files
         for each in rows
     ]
+    assert files[0] == files[1]
+
+
+def test_a_default_that_is_written_out_changes_nothing() -> None:
+    written = json.loads('{"queue": {"ttlSeconds": 345600}, "limits": {"maxSessions": 1000}, "bounce": {}}')
+    files = [judge(objects(service(**spec)), now=NOW).services[KEY].files for spec in ({}, written)]
     assert files[0] == files[1]
 
 
