@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from paquebot_mta.config.codec import load
 from paquebot_operator.compile.judge import judge
-from tests.operator.builders import HASH, KEY, NOW, domain, objects, service, submission, table, tls_secret
+from tests.operator.builders import HASH, KEY, NOW, Json, domain, objects, service, submission, table, tls_secret
 
 DOCUMENTS = [
     service(listeners=[{"name": "mx", "port": 2525}, submission()], actions=[{"name": "out", "relay": {}}]),
@@ -50,8 +50,11 @@ def test_the_order_of_entries_in_mappings_never_matters() -> None:
 
 
 def test_a_default_that_is_written_out_changes_nothing() -> None:
-    written = json.loads('{"queue": {"ttlSeconds": 345600}, "limits": {"maxSessions": 1000}, "bounce": {}}')
-    files = [judge(objects(service(**spec)), now=NOW).services[KEY].files for spec in ({}, written)]
+    written: list[Json] = [
+        {},
+        json.loads('{"queue": {"ttlSeconds": 345600}, "limits": {"maxSessions": 1000}, "bounce": {}}'),
+    ]
+    files = [judge(objects(service(**spec)), now=NOW).services[KEY].files for spec in written]
     assert files[0] == files[1]
 
 
