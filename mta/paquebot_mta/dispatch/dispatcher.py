@@ -6,6 +6,7 @@ from typing import Any
 
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.deliver.transport import Receipt, Task
+from paquebot_mta.dispatch.ages import Ages
 from paquebot_mta.dispatch.courier import Courier, same_for_all
 from paquebot_mta.dispatch.groups import Group, group, is_local
 from paquebot_mta.dispatch.holds import Holds, Part
@@ -41,11 +42,13 @@ class Dispatcher:
         emit: Emit,
         clock: Callable[[], float],
     ) -> None:
-        """All that it joins; ``clock`` gives seconds since 1970."""
-        self._spool, self._courier, self._settler = spool, courier, settler
+        """All that it joins; ``clock`` gives seconds since 1970. ``courier`` may be exchanged at any time."""
+        self._spool, self.courier, self._settler = spool, courier, settler
         self._config, self._emit, self._clock = config, emit, clock
         self.schedule = schedule
         self.holds = Holds(PER_DESTINATION)
+        self.ages = Ages()
+        self.last_run_at = clock()
         self._fresh: dict[Msgid, Stored] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._active = 0
@@ -58,6 +61,7 @@ class Dispatcher:
         if len(self._fresh) < FRESH_MESSAGES:
             self._fresh[message.msgid] = stored
         for evpid in stored.states:
+            self.ages.add(evpid, message.created_at, attempted=False)
             self.schedule.add(evpid, message.created_at)
         self._wake.set()
 
@@ -75,9 +79,20 @@ class Dispatcher:
         self._wake.set()
         return found
 
+    def forget(self, evpid: Evpid) -> None:
+        """An envelope left the queue."""
+        self.schedule.forget(evpid)
+        self.ages.forget(evpid)
+
     def wake(self) -> None:
         """Look at the schedule again: someone changed it."""
         self._wake.set()
+
+    def flush(self, evpids: Iterable[Evpid]) -> int:
+        """Try pending envelopes at once; says how many."""
+        hastened = self.schedule.hasten(evpids, self._clock())
+        self._wake.set()
+        return hastened
 
     async def run(self) -> None:
         """Work until ``drain``."""
@@ -107,6 +122,7 @@ class Dispatcher:
 
     def _restore(self, evpid: Evpid, state: EnvelopeState, created_at: float) -> None:
         """Enter a recovered envelope."""
+        self.ages.add(evpid, created_at, attempted=state.attempts > 0)
         due_at = state.due_at or created_at
         if state.suspended:
             self.schedule.hold(evpid, due_at)
@@ -115,9 +131,10 @@ class Dispatcher:
 
     def _start_due(self) -> None:
         """Start a task for each message that has due envelopes, as far as there is room."""
+        self.last_run_at = self._clock()
         room = self._config().service.outbound.limits.in_flight - self._active
         by_message: dict[Msgid, list[Evpid]] = {}
-        for evpid in self.schedule.take(self._clock(), max(room, 0)):
+        for evpid in self.schedule.take(self.last_run_at, max(room, 0)):
             by_message.setdefault(msgid_of(evpid), []).append(evpid)
         for msgid, evpids in by_message.items():
             self._active += len(evpids)
@@ -152,7 +169,7 @@ class Dispatcher:
         groups = list(group(stored, evpids, self._config())) if stored is not None else []
         known = {envelope.evpid for each in groups for envelope in each.envelopes}
         for evpid in set(evpids) - known:
-            self.schedule.forget(evpid)
+            self.forget(evpid)
         self._ended(len(evpids) - len(known))
         admitted = [each for each in groups if self._admit(each)]
         for each in admitted[1:]:
@@ -171,7 +188,7 @@ class Dispatcher:
     def _put_off(self, msgid: Msgid, evpids: Iterable[Evpid], cause: str) -> None:
         """The spool can't be read: look again in a minute; nothing is lost, nothing is bounced."""
         evpids = tuple(evpids)
-        self._emit(Notice(level="error", event="queue.unreadable", details={"msgid": msgid, "cause": cause}))
+        self._emit(Notice(level="error", event="queue.fault", details={"msgid": msgid, "cause": cause}))
         for evpid in evpids:
             self.schedule.add(evpid, self._clock() + LONGEST_SLEEP_SECONDS)
         self._ended(len(evpids))
@@ -198,10 +215,10 @@ class Dispatcher:
     async def _deliver(self, each: Group, task: Task) -> Receipt:
         """Carry it; a fault of ours is a deferral, never a loss and never a bounce."""
         try:
-            return await self._courier.deliver(each, task)
+            return await self.courier.deliver(each, task)
         except Exception as error:
             details = {"msgid": task.message.msgid, "cause": f"{type(error).__name__}: {error}"[:500]}
-            self._emit(Notice(level="error", event="delivery.fault", details=details))
+            self._emit(Notice(level="error", event="service.fault", details=details))
             return same_for_all(task, FAULT)
 
     async def _before_final_dot(self, each: Group) -> bool:
@@ -214,8 +231,9 @@ class Dispatcher:
     def _reschedule(self, evpid: Evpid, due_at: float, *, gone: bool) -> None:
         """Forget it, or enter its next attempt."""
         if gone:
-            self.schedule.forget(evpid)
+            self.forget(evpid)
         else:
+            self.ages.attempted(evpid)
             self.schedule.add(evpid, due_at)
 
     def _release(self, evpids: Iterable[Evpid]) -> None:

@@ -123,7 +123,7 @@ class Settler:
             except SpoolError as error:
                 if self._hurried.is_set():
                     raise
-                self._emit(Notice(level="error", event="queue.unwritable", details={"cause": str(error)}))
+                self._emit(Notice(level="error", event="queue.fault", details={"cause": str(error)}))
             await self._pause(wait_seconds)
             wait_seconds = min(wait_seconds * 2, LONGEST_WAIT_SECONDS)
 

@@ -1,1 +1,1 @@
-"""Wiring: makes clock, randomness, resolver and disk, joins the stages, handles signals and drain."""
+"""Wires everything: builds a worker from the command line's options, supervises several, handles signals and drain."""

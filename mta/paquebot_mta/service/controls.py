@@ -1,0 +1,222 @@
+"""The controls of one worker: what its control socket and admin port can ask."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from paquebot_mta.admin.controls import EnvelopeDetail, Part, QueueEntry, RouteEntry, Status
+from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.dispatch.dispatcher import Dispatcher
+from paquebot_mta.dispatch.groups import is_local
+from paquebot_mta.expand.actions import resolve_action
+from paquebot_mta.mail.envelope import Envelope, EnvelopeState, Result, Stored
+from paquebot_mta.mail.ids import Evpid, msgid_of, parse_evpid, parse_msgid
+from paquebot_mta.schedule.backoff import expires_at
+from paquebot_mta.service.tracing import Tracer
+from paquebot_mta.spool.store import Spool
+from paquebot_mta.telemetry.bus import Emit
+from paquebot_mta.telemetry.events import QueueEvent
+
+Matches = Callable[[Evpid], bool]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a running worker that controls act on; ``metrics`` is slow: it is called in a thread."""
+
+    spool: Spool
+    dispatcher: Dispatcher
+    config: Callable[[], MtaConfig]
+    metrics: Callable[[], bytes]
+    routes: Callable[[], list[RouteEntry]]
+    stats: Callable[[], dict[str, float]]
+    pause_accept: Callable[[bool], None]
+    status: Callable[[tuple[Part, ...]], Status]
+    emit: Emit
+
+
+class WorkerControls:
+    """Implements ``admin.controls.Controls`` over the parts of a running worker."""
+
+    def __init__(self, parts: Parts, tracer: Tracer) -> None:
+        """Start with nothing paused."""
+        self._parts, self._tracer = parts, tracer
+        self._spool, self._dispatcher, self._config, self._emit = (
+            parts.spool,
+            parts.dispatcher,
+            parts.config,
+            parts.emit,
+        )
+        self._accept_paused = False
+
+    def status(self) -> Status:
+        """Say how it is."""
+        smtp: tuple[Part, ...] = ("smtp",) if self._accept_paused else ()
+        return self._parts.status((*smtp, *self._dispatcher.holds.paused()))
+
+    async def metrics(self) -> bytes:
+        """Metrics in Prometheus' text format."""
+        return await asyncio.to_thread(self._parts.metrics)
+
+    async def queue(self, target: str = "all") -> AsyncIterator[QueueEntry]:
+        """Stream envelopes, oldest message first."""
+        matches = parse_target(target)
+        async for stored in self._spool.walk():
+            for envelope in stored.message.envelopes:
+                state = stored.states.get(envelope.evpid)
+                if state is not None and matches(envelope.evpid):
+                    yield self._entry(stored, envelope, state)
+
+    async def message(self, msgid: str) -> AsyncIterator[bytes]:
+        """Stream a message's content."""
+        found = parse_msgid(msgid[:8])
+        if await self._spool.load(found) is None:
+            raise LookupError(f"no message {found} in the queue")
+        async for chunk in self._spool.content(found):
+            yield chunk
+
+    async def envelope(self, evpid: str) -> EnvelopeDetail:
+        """Describe an envelope."""
+        found = parse_evpid(evpid)
+        stored = await self._spool.load(msgid_of(found))
+        if stored is None or found not in stored.states:
+            raise LookupError(f"no envelope {found} in the queue")
+        state = self._dispatcher.schedule.state(found) or "pending"
+        return EnvelopeDetail(evpid=found, message=stored.message, state=stored.states[found], schedule=state)
+
+    def routes(self) -> list[RouteEntry]:
+        """List routes with connections or waiting mail."""
+        return self._parts.routes()
+
+    def stats(self) -> dict[str, float]:
+        """Counts by dotted name."""
+        counts = self._dispatcher.schedule.counts()
+        named = {f"scheduler.envelope.{state}": float(number) for state, number in counts.items()}
+        return self._parts.stats() | named | {"scheduler.envelope.hold": float(self._dispatcher.holds.waiting())}
+
+    async def schedule(self, target: str) -> int:
+        """Try envelopes at once."""
+        matches = parse_target(target)
+        found = [evpid async for evpid, _ in self._states(matches)]
+        return self._dispatcher.flush(found)
+
+    async def remove(self, target: str) -> int:
+        """Remove envelopes that are not in flight, without a bounce."""
+        schedule = self._dispatcher.schedule
+        idle = [
+            (evpid, state)
+            async for evpid, state in self._states(parse_target(target))
+            if schedule.state(evpid) in ("pending", "suspended") or self._dispatcher.holds.forget(evpid)
+        ]
+        for evpid, _ in idle:
+            self._dispatcher.forget(evpid)
+        await self._store(Result(evpid, state, "removed") for evpid, state in idle)
+        for evpid, _ in idle:
+            self._emit(QueueEvent(change="removed", msgid=msgid_of(evpid), evpid=evpid))
+        return len(idle)
+
+    async def suspend(self, target: str) -> int:
+        """Hold envelopes back."""
+        schedule = self._dispatcher.schedule
+        return await self._mark(target, schedule.suspend, suspended=True)
+
+    async def resume(self, target: str) -> int:
+        """Let suspended envelopes go on."""
+        number = await self._mark(target, self._dispatcher.schedule.resume, suspended=False)
+        self._dispatcher.wake()
+        return number
+
+    def pause_part(self, part: Part) -> None:
+        """Stop accepting or delivering until resumed."""
+        if part == "smtp":
+            self._accept_paused = True
+            self._parts.pause_accept(True)
+        else:
+            self._dispatcher.pause(part)
+
+    def resume_part(self, part: Part) -> None:
+        """Go on with it."""
+        if part == "smtp":
+            self._accept_paused = False
+            self._parts.pause_accept(False)
+        else:
+            self._dispatcher.resume(part)
+
+    def trace(self) -> AsyncIterator[bytes]:
+        """Stream events as JSON lines from now on."""
+        return self._tracer.follow()
+
+    async def _states(self, matches: Matches) -> AsyncIterator[tuple[Evpid, EnvelopeState]]:
+        """Walk the states of the envelopes that a target names."""
+        async for stored in self._spool.walk():
+            for evpid, state in stored.states.items():
+                if matches(evpid):
+                    yield evpid, state
+
+    async def _mark(self, target: str, change: Callable[[Evpid], bool], *, suspended: bool) -> int:
+        """Change the schedule and remember it durably."""
+        name: Literal["suspended", "resumed"] = "suspended" if suspended else "resumed"
+        changed = [(evpid, state) async for evpid, state in self._states(parse_target(target)) if change(evpid)]
+        await self._store(Result(evpid, _with_suspended(state, suspended)) for evpid, state in changed)
+        for evpid, _ in changed:
+            self._emit(QueueEvent(change=name, msgid=msgid_of(evpid), evpid=evpid))
+        return len(changed)
+
+    async def _store(self, results: Iterable[Result]) -> None:
+        """Store results, if there are any."""
+        if stored := list(results):
+            await self._spool.update(stored)
+
+    def _entry(self, stored: Stored, envelope: Envelope, state: EnvelopeState) -> QueueEntry:
+        """One line of the queue."""
+        message, config, schedule = stored.message, self._config(), self._dispatcher.schedule
+        action = resolve_action(config, envelope.action)
+        local = is_local(action)
+        flags = {"bounce": message.kind == "bounce", "auth": bool(message.user), "suspend": state.suspended}
+        return QueueEntry(
+            evpid=envelope.evpid,
+            family=_family(message.client_address),
+            transport="bounce" if message.kind == "bounce" else "mda" if local else "mta",
+            flags=tuple(name for name, given in flags.items() if given),
+            sender=message.reverse_path,
+            recipient=envelope.recipient,
+            destination=envelope.destination,
+            created_at=message.created_at,
+            expires_at=expires_at(message.created_at, envelope.ttl_seconds or config.service.queue.ttl_seconds),
+            last_attempt_at=state.last_attempt_at,
+            attempts=state.attempts,
+            state=schedule.state(envelope.evpid) or "pending",
+            due_at=schedule.due_at(envelope.evpid) or state.due_at,
+            error=str(state.last_reply) if state.last_reply else "",
+            size=message.size,
+        )
+
+
+def parse_target(target: str) -> Matches:
+    """Read ``all``, a message id or an envelope id.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if target == "all":
+        return lambda _: True
+    if len(target.strip()) == 8:
+        msgid = parse_msgid(target)
+        return lambda evpid: msgid_of(evpid) == msgid
+    wanted = parse_evpid(target)
+    return lambda evpid: evpid == wanted
+
+
+def _with_suspended(state: EnvelopeState, suspended: bool) -> EnvelopeState:
+    """The same state, held or not."""
+    return EnvelopeState(
+        state.attempts, state.due_at, state.last_attempt_at, state.last_reply, state.warned_at, suspended=suspended
+    )
+
+
+def _family(client_address: str) -> str:
+    """Where a message came from, as ``show queue`` says it."""
+    if client_address == "local":
+        return "local"
+    return "inet6" if ":" in client_address else "inet4"

@@ -1,0 +1,43 @@
+"""A configuration in force and all that is made of it; a new one is a new ``Live``, swapped as one reference."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from paquebot_mta.accept.policy import AcceptPolicy, build_policy
+from paquebot_mta.config.errors import ConfigError
+from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.deliver.tls import ClientContexts
+from paquebot_mta.expand.expander import RuleExpander
+from paquebot_mta.table.lookup import Table
+from paquebot_mta.table.open import build_tables
+
+
+@dataclass(frozen=True)
+class Live:
+    """What sessions and deliveries look at."""
+
+    config: MtaConfig
+    tables: Mapping[str, Table]
+    expander: RuleExpander
+    contexts: ClientContexts
+    policy: AcceptPolicy
+
+
+def build_live(config: MtaConfig) -> Live:
+    """Build tables, rules and TLS contexts. Takes milliseconds to seconds: call it off the event loop.
+
+    Raises:
+        ConfigError: something can't be built; the reason names it.
+    """
+    try:
+        tables = build_tables(config.tables)
+        expander = RuleExpander(config, tables)
+        contexts = ClientContexts(config.service.certificates)
+        for action in config.service.actions.values():
+            if (remote := action.relay or action.lmtp) is not None:
+                contexts.get(remote.tls)
+        return Live(config, tables, expander, contexts, build_policy(config, tables, expander))
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError("service", str(error)) from error

@@ -1,0 +1,97 @@
+"""The outbound half of a configuration: router, relays and local deliveries, made anew with each configuration."""
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from paquebot_mta.admin.controls import RouteEntry
+from paquebot_mta.config.actions import Action
+from paquebot_mta.deliver.discard import DiscardTransport
+from paquebot_mta.deliver.local import LocalSlots, LocalSurroundings
+from paquebot_mta.deliver.maildir import MaildirTransport
+from paquebot_mta.deliver.mbox import MboxTransport
+from paquebot_mta.deliver.pool import RelayPool
+from paquebot_mta.deliver.settings import ClientSettings, RouteInfo
+from paquebot_mta.deliver.transport import Transport
+from paquebot_mta.dispatch.courier import Courier
+from paquebot_mta.resolver.questions import Resolver
+from paquebot_mta.route.router import Router
+from paquebot_mta.service.live import Live
+from paquebot_mta.service.relays import RelayDesk
+from paquebot_mta.telemetry.bus import Emit
+
+
+@dataclass(frozen=True)
+class Outbound:
+    """What the dispatcher's courier is made of."""
+
+    courier: Courier
+    pool: RelayPool
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What does not change with the configuration.
+
+    Attributes:
+        executor: threads for maildirs and mboxes.
+        local_addresses: addresses we are reached at, so that mail is never sent to ourselves.
+    """
+
+    executor: Executor
+    local_addresses: Callable[[], frozenset[str]]
+    emit: Emit
+
+
+def build_outbound(live: Live, resolver: Resolver, ground: Ground) -> Outbound:
+    """Build router, pool and local transports of a configuration; no I/O."""
+    service = live.config.service
+    limits = service.outbound.limits
+    pool = RelayPool(
+        settings=ClientSettings(limits, service.outbound.timeouts, service.hostname),
+        emit=ground.emit,
+        monotonic=time.monotonic,
+        randbits=random.getrandbits,
+    )
+    router = Router(
+        resolver=resolver,
+        outbound=service.outbound,
+        hostname=service.hostname,
+        local_addresses=ground.local_addresses,
+        emit=ground.emit,
+    )
+    slots = LocalSlots(limits)
+    around = LocalSurroundings(ground.executor, service.hostname, time.time, secrets.randbits)
+    courier = Courier(
+        routes=router,
+        relays=RelayDesk(pool, lambda: live),
+        local=lambda action: _local(action, slots, around),
+    )
+    return Outbound(courier, pool)
+
+
+def _local(action: Action, slots: LocalSlots, around: LocalSurroundings) -> Transport:
+    """Make the transport of an action that ends on this machine."""
+    if action.maildir is not None:
+        return MaildirTransport(action.maildir, slots, around)
+    if action.mbox is not None:
+        return MboxTransport(action.mbox, slots, around)
+    return DiscardTransport()
+
+
+def route_entry(info: RouteInfo, source: str = "") -> RouteEntry:
+    """A route as ``show routes`` lists it."""
+    return RouteEntry(
+        id=str(info.id),
+        source=source,
+        destination=f"{info.next_hop} {info.key}",
+        state=info.state,
+        connections=info.connections,
+        queued=info.queued,
+        errors=info.errors,
+        penalty=info.penalty,
+        timeout_seconds=0.0,
+    )

@@ -1,0 +1,150 @@
+"""Everything that runs in a worker once it has a configuration: built here, in order, and nowhere else."""
+
+import asyncio
+import os
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+from paquebot_mta.accept.listener import Acceptor
+from paquebot_mta.admin.controls import RouteEntry
+from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.dispatch.dispatcher import Dispatcher
+from paquebot_mta.dispatch.notifier import BounceNotifier
+from paquebot_mta.dispatch.settle import Settler
+from paquebot_mta.resolver.dns_resolver import DnsResolver
+from paquebot_mta.resolver.questions import Resolver
+from paquebot_mta.resolver.reverse import forward_confirmed_name
+from paquebot_mta.schedule.due import Schedule
+from paquebot_mta.service import gauges
+from paquebot_mta.service.addresses import machine_addresses
+from paquebot_mta.service.live import Live, build_live
+from paquebot_mta.service.lookups import tell_lookups
+from paquebot_mta.service.options import Options
+from paquebot_mta.service.outbound import Ground, Outbound, build_outbound, route_entry
+from paquebot_mta.spool.open import open_spool
+from paquebot_mta.spool.store import Spool
+from paquebot_mta.telemetry.bus import Bus
+from paquebot_mta.telemetry.metrics import Metrics
+
+DISK_THREADS = 16
+"""For maildirs and mboxes; apart from the spool's threads, so that a slow mail store never holds up a commit."""
+
+
+class Plant:
+    """The running parts of a worker."""
+
+    def __init__(self, live: Live, resolver: Resolver, spool: Spool, bus: Bus, metrics: Metrics) -> None:
+        """Use ``open_plant``."""
+        self.live = live
+        self.spool = spool
+        self._resolver, self._bus, self._metrics = resolver, bus, metrics
+        self._executor = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="mailbox")
+        self._ground = Ground(self._executor, machine_addresses, bus.emit)
+        self._outbound = build_outbound(live, resolver, self._ground)
+        self._retired: list[Outbound] = []
+        self._running: asyncio.Task[None] | None = None
+        self.dispatcher = self._build_dispatcher()
+        self.acceptor = Acceptor(
+            policy=live.policy,
+            spool=spool,
+            emit=bus.emit,
+            on_accepted=lambda message: self.dispatcher.enqueue(message),
+            clock=time.time,
+            randbits=secrets.randbits,
+            lookup_name=self._lookup_name,
+        )
+
+    def config(self) -> MtaConfig:
+        """The configuration in force."""
+        return self.live.config
+
+    async def start(self) -> int:
+        """Recover the queue, then deliver and accept; answers how many envelopes were recovered."""
+        recovered = await self.dispatcher.recover()
+        self._running = asyncio.create_task(self.dispatcher.run())
+        self._set_gauges()
+        await self.acceptor.start()
+        return recovered
+
+    async def replace(self, config: MtaConfig) -> None:
+        """Put a new configuration in force; sessions and deliveries in flight end under the old one.
+
+        Raises:
+            ConfigError: it can't be built; nothing changed.
+        """
+        live = await asyncio.to_thread(build_live, config)
+        before = self.live.config.service
+        if config.service.resolver != before.resolver:
+            self._resolver = await DnsResolver.from_config(config.service.resolver, tell_lookups(self._bus.emit))
+        outbound = build_outbound(live, self._resolver, self._ground)
+        self._retired = [each for each in self._retired if each.pool.routes()] + [self._outbound]
+        self.live, self._outbound = live, outbound
+        self.dispatcher.courier = outbound.courier
+        self.acceptor.replace_policy(live.policy)
+        self._set_gauges()
+
+    def routes(self) -> list[RouteEntry]:
+        """Routes with connections or waiting mail, those of replaced configurations too."""
+        return [route_entry(info) for each in (*self._retired, self._outbound) for info in each.pool.routes()]
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Stop in the order of the way: accept nothing, end what is in flight, say goodbye to the volume."""
+        deadline = time.monotonic() + grace_seconds
+        await self.acceptor.drain(grace_seconds)
+        await self.dispatcher.drain(max(0.0, deadline - time.monotonic()))
+        for each in (*self._retired, self._outbound):
+            await each.pool.close(max(0.1, min(5.0, deadline - time.monotonic())))
+        if self._running is not None:
+            await self._running
+        await self.acceptor.close()
+        await self.spool.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _build_dispatcher(self) -> Dispatcher:
+        """Join the outbound stages."""
+        notifier = BounceNotifier(
+            spool=self.spool,
+            expander=lambda: self.live.expander,
+            config=self.config,
+            emit=self._bus.emit,
+            clock=time.time,
+            randbits=secrets.randbits,
+            on_accepted=lambda message: self.dispatcher.enqueue(message),
+        )
+        settler = Settler(spool=self.spool, notifier=notifier, config=self.config, emit=self._bus.emit, clock=time.time)
+        return Dispatcher(
+            spool=self.spool,
+            courier=self._outbound.courier,
+            settler=settler,
+            schedule=Schedule(),
+            config=self.config,
+            emit=self._bus.emit,
+            clock=time.time,
+        )
+
+    async def _lookup_name(self, address: str) -> tuple[str, Literal["pass", "fail", "error"]]:
+        """The client's reverse name, for Received and reports."""
+        return await forward_confirmed_name(self._resolver, address)
+
+    def _set_gauges(self) -> None:
+        """Numbers that follow the configuration."""
+        metrics, ends = self._metrics, gauges.certificate_ends(self.live.config)
+        gauges.read_queue(metrics, self.dispatcher, self.spool)
+        metrics.read("paquebot_tls_certificate_not_after_timestamp_seconds", lambda: ends)
+
+
+async def open_plant(config: MtaConfig, options: Options, bus: Bus, metrics: Metrics) -> Plant:
+    """Build everything from the first configuration; nothing accepts or delivers yet.
+
+    Raises:
+        ConfigError: the configuration can't be built.
+        OSError: the spool can't be opened.
+    """
+    live = await asyncio.to_thread(build_live, config)
+    resolver = await DnsResolver.from_config(config.service.resolver, tell_lookups(bus.emit))
+    spool = await open_spool(config.service.queue, options.spool, name=f"worker-{options.worker or 0}", notice=bus.emit)
+    gauges.read_volume(metrics, options.spool, os.statvfs)
+    gauges.set_build(metrics)
+    return Plant(live, resolver, spool, bus, metrics)

@@ -1,0 +1,94 @@
+"""Several workers on the same ports: starts them, restarts the dead, passes signals on, and joins their admin ports."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from paquebot_mta.service.options import Options
+
+FIRST_RESTART_SECONDS = 1.0
+LONGEST_RESTART_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+"""A worker that lived this long is restarted at once; one that dies sooner waits longer each time."""
+
+
+class Supervisor:
+    """Keeps N worker processes alive until told to stop. Knows nothing of mail."""
+
+    def __init__(self, options: Options, arguments: Sequence[str], say: Callable[[str, int, int], None]) -> None:
+        """``arguments`` start a worker when ``--worker N`` is added; ``say`` is told (event, worker, code)."""
+        self._options = options
+        self._arguments = tuple(arguments)
+        self._say = say
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Work until SIGTERM or SIGINT; answers the exit code: 0 if every worker ended well."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        keepers = [asyncio.create_task(self._keep(worker)) for worker in range(self._options.workers)]
+        await self._stop.wait()
+        self._signal_all(signal.SIGTERM)
+        codes = await asyncio.gather(*keepers)
+        return max(codes, default=0)
+
+    def stop(self) -> None:
+        """Ask for the end, as a signal would."""
+        self._stop.set()
+
+    async def _keep(self, worker: int) -> int:
+        """Start a worker again and again; answers the exit code of the last one."""
+        wait_seconds = FIRST_RESTART_SECONDS
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            code = await self._run_once(worker)
+            if self._stop.is_set():
+                return code
+            self._say("worker.died", worker, code)
+            steady = loop.time() - started >= STEADY_SECONDS
+            wait_seconds = FIRST_RESTART_SECONDS if steady else min(wait_seconds * 2, LONGEST_RESTART_SECONDS)
+            if await self._stopped_within(wait_seconds):
+                return 0
+
+    async def _run_once(self, worker: int) -> int:
+        """Run a worker to its end; one that overruns the grace time is killed (its mail stays queued)."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "paquebot_mta", *self._arguments, "--worker", str(worker)
+        )
+        self._processes[worker] = process
+        if self._stop.is_set():
+            process.send_signal(signal.SIGTERM)
+        try:
+            return await self._wait(process)
+        finally:
+            del self._processes[worker]
+
+    async def _wait(self, process: asyncio.subprocess.Process) -> int:
+        """Wait for its end, with a deadline from the moment that the end was asked for."""
+        ended = asyncio.create_task(process.wait())
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        try:
+            return await asyncio.wait_for(ended, self._options.grace_seconds + 10 if self._stop.is_set() else None)
+        except TimeoutError:
+            process.kill()
+            return await process.wait()
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        """Pass a signal on."""
+        for process in self._processes.values():
+            if process.returncode is None:
+                process.send_signal(number)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        """Wait, but not beyond the end."""
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,203 @@
+"""One worker process: waits for a configuration, runs the plant, follows changes, drains on a signal."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from paquebot_mta.admin.app import start_worker_socket
+from paquebot_mta.admin.controls import Part, Status
+from paquebot_mta.admin.http import Running
+from paquebot_mta.admin.port import start_admin_port
+from paquebot_mta.config.errors import ConfigError
+from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.config.source import ConfigStatus, DirectorySource
+from paquebot_mta.service.controls import Parts, WorkerControls
+from paquebot_mta.service.options import Options
+from paquebot_mta.service.output import Output
+from paquebot_mta.service.plant import Plant, open_plant
+from paquebot_mta.service.tracing import Tracer
+from paquebot_mta.spool.store import SpoolStats
+from paquebot_mta.telemetry.bus import Bus
+from paquebot_mta.telemetry.events import ConfigEvent, Notice
+from paquebot_mta.telemetry.metrics import Metrics, exposition
+
+LAG_INTERVAL_SECONDS = 1.0
+LAST_GOOD = "config"
+"""Directory on the volume that keeps the last good configuration."""
+
+
+class Worker:
+    """Runs until SIGTERM or SIGINT."""
+
+    def __init__(self, options: Options) -> None:
+        """Nothing starts before ``run``."""
+        self._options = options
+        self._bus = Bus()
+        self._metrics = Metrics(options.config.name)
+        self._bus.subscribe(self._metrics.consume)
+        self._output = Output(options, self._bus, self._metrics)
+        self._source = DirectorySource(options.config, last_good=_last_good(options))
+        self._stop = asyncio.Event()
+        self._draining = False
+        self._plant: Plant | None = None
+
+    async def run(self) -> int:
+        """Work; answers the exit code: 0 after a drain, 1 if the worker could not start."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        try:
+            return await self._work()
+        except (ConfigError, OSError, ValueError) as error:
+            self._notice("error", "service.fault", cause=str(error))
+            return 1
+        finally:
+            self._notice("info", "service.stopped")
+            self._output.close()
+
+    async def _work(self) -> int:
+        """The life of a worker, in order."""
+        config = await self._first_config()
+        if config is None:
+            return 0
+        self._output.configure(config.service.logging)
+        self._plant = plant = await open_plant(config, self._options, self._bus, self._metrics)
+        self._tell_loaded()
+        admin = await self._open_admin(plant)
+        try:
+            recovered = await plant.start()
+            self._notice("info", "service.started", recovered=recovered, listeners=", ".join(self._listeners()))
+            await self._until_stopped(self._source.watch(self._apply, self._on_config), self._watch_lag())
+            self._draining = True
+            self._notice("info", "service.draining", grace_seconds=self._options.grace_seconds)
+        finally:
+            await plant.drain(self._options.grace_seconds)
+            for each in admin:
+                await each.close()
+        return 0
+
+    async def _first_config(self) -> MtaConfig | None:
+        """Wait for a configuration that can be read: without one nothing is served. None if the end comes first."""
+        told = ""
+        while not self._stop.is_set():
+            try:
+                return await asyncio.to_thread(self._source.load_first)
+            except ConfigError as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._on_config(self._source.status)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 0.5)
+        return None
+
+    async def _apply(self, config: MtaConfig) -> None:
+        """Put a new configuration in force."""
+        assert self._plant is not None, "changes are followed after the start"
+        await self._plant.replace(config)
+        self._output.configure(config.service.logging)
+
+    def _on_config(self, status: ConfigStatus) -> None:
+        """A configuration was taken or refused."""
+        if status.rejected_reason:
+            self._bus.emit(
+                ConfigEvent(
+                    change="rejected",
+                    generation=status.generation,
+                    digest=status.rejected_digest,
+                    reason=status.rejected_reason,
+                )
+            )
+        else:
+            self._tell_loaded()
+
+    def _tell_loaded(self) -> None:
+        """Report the configuration in force."""
+        status = self._source.status
+        self._bus.emit(ConfigEvent(change="loaded", generation=status.generation, digest=status.digest))
+
+    async def _open_admin(self, plant: Plant) -> list[Running]:
+        """Open the control socket, and the admin port unless a supervisor has it."""
+        controls = WorkerControls(self._parts(plant), Tracer(self._bus))
+        self._options.runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        running = [await start_worker_socket(controls, self._options.control_socket)]
+        if self._options.worker is None:
+            running.append(await start_admin_port(self._options.admin_host, self._options.admin_port, [controls]))
+        self._metrics.read("paquebot_draining", lambda: float(self._draining))
+        return running
+
+    def _parts(self, plant: Plant) -> Parts:
+        """What controls act on."""
+        return Parts(
+            spool=plant.spool,
+            dispatcher=plant.dispatcher,
+            config=plant.config,
+            metrics=lambda: exposition(self._metrics.registry),
+            routes=plant.routes,
+            stats=lambda: {f"queue.{name}": float(value) for name, value in _fields(plant.spool.stats())},
+            pause_accept=plant.acceptor.pause,
+            status=self._status,
+            emit=self._bus.emit,
+        )
+
+    def _status(self, paused: tuple[Part, ...]) -> Status:
+        """How this worker is."""
+        config, listeners = self._source.status, self._listeners()
+        reasons = ["draining"] if self._draining else []
+        reasons += [] if listeners else ["no listener is up"]
+        return Status(
+            worker=f"worker-{self._options.worker or 0}",
+            pid=os.getpid(),
+            healthy=True,
+            ready=not reasons,
+            draining=self._draining,
+            reasons=tuple(reasons),
+            listeners=tuple(listeners),
+            paused=paused,
+            generation=config.generation,
+            digest=config.digest,
+            rejected_digest=config.rejected_digest,
+            rejected_reason=config.rejected_reason,
+        )
+
+    def _listeners(self) -> list[str]:
+        """``name address:port`` of each listener that is up."""
+        bound = self._plant.acceptor.addresses() if self._plant is not None else {}
+        return [f"{name} {address}" for name, address in bound.items()]
+
+    async def _watch_lag(self) -> None:
+        """Measure how late the event loop is."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_INTERVAL_SECONDS
+            await asyncio.sleep(LAG_INTERVAL_SECONDS)
+            self._metrics.observe("paquebot_event_loop_lag_seconds", max(0.0, loop.time() - due))
+
+    async def _until_stopped(self, *work: Awaitable[None]) -> None:
+        """Run background work until the end is asked for; work that breaks is a fault of ours and is told."""
+        tasks = [asyncio.ensure_future(each) for each in work]
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done() and (error := task.exception()) is not None:
+                self._notice("error", "service.fault", cause=f"{type(error).__name__}: {error}")
+        await stop
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _notice(self, level: str, event: str, **details: str | int | float) -> None:
+        """Log a line about the process."""
+        self._bus.emit(Notice(level="error" if level == "error" else "info", event=event, details=details))
+
+
+def _last_good(options: Options) -> Path | None:
+    """Where the last good configuration is kept; of several workers the first one keeps it."""
+    return options.spool / LAST_GOOD if not options.worker else None
+
+
+def _fields(stats: SpoolStats) -> Iterator[tuple[str, int]]:
+    """The counts of the spool, by name."""
+    return ((name, getattr(stats, name)) for name in stats.__struct_fields__)
