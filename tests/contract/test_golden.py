@@ -9,7 +9,7 @@ from paquebot_mta.config.codec import dump, load
 from paquebot_mta.config.service import MtaConfig
 
 GOLDEN: Final = Path(__file__).parent / "golden"
-DIGESTS: Final = {"v1": "480fc93aef70dc30635e4108a4d41f712b395f74e2c9610ca9cdc0718e3aa8c8"}
+DIGESTS: Final = {"v1": "78aca2d6b53916a92ad4208b6d0074cd7d1656538e61a5f397e0a360e8b45a96"}
 
 
 def _files(version: str) -> dict[str, bytes]:

@@ -142,7 +142,7 @@ class LinkSession(TlsSession):
     async def fail(self, error: Exception) -> None:
         """Answer a fault of ours: 451 and the end of the session, no details to the client."""
         details: dict[str, str | int | float | bool] = {"session": self.session.id, "error": type(error).__name__}
-        self._emit(Notice(level="error", event="smtp.fault", details=details))
+        self._emit(Notice(level="error", event="smtp-in.fault", details=details))
         self.end_transaction(Attempt(direction="in", outcome="fault", fault="bug"))
         self.reply(answers.answer_of(await self.handle_exception(error)).reply)
         self.close("error")

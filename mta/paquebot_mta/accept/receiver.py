@@ -140,7 +140,7 @@ class Receiver:
             self._on_accepted(message)
         except Exception as error:
             details: dict[str, str | int | float | bool] = {"msgid": message.msgid, "error": type(error).__name__}
-            self._emit(Notice(level="error", event="smtp.fault", details=details))
+            self._emit(Notice(level="error", event="smtp-in.fault", details=details))
 
     def _make_message(self, server: Any, session: SessionState, envelope: TransactionState) -> Message:
         assert envelope.draft is not None
@@ -169,4 +169,4 @@ class Receiver:
     def _complain(self, session: SessionState, error: SpoolError) -> None:
         """Put the private cause into the log; the client gets the public reply."""
         details: dict[str, str | int | float | bool] = {"session": session.id, "error": str(error)}
-        self._emit(Notice(level="error", event="spool.error", details=details))
+        self._emit(Notice(level="error", event="queue.fault", details=details))

@@ -64,12 +64,12 @@ class Circuit:
         self._failures = 0
         if self._pause:
             self._pause = 0.0
-            self._notify(Notice(level="info", event="spool-restored"))
+            self._notify(Notice(level="info", event="queue.circuit-closed"))
 
     def _lose(self) -> None:
         if not self._lost:
             self._lost = True
-            self._notify(Notice(level="error", event="spool-ownership-lost"))
+            self._notify(Notice(level="error", event="queue.lease-stolen"))
 
     def _fail(self, error: OSError) -> None:
         self._failures += 1
@@ -78,7 +78,7 @@ class Circuit:
         first, longest = self._options.retry_seconds
         if not self._pause:
             cause = error.strerror or type(error).__name__
-            self._notify(Notice(level="error", event="spool-failing", details={"cause": cause}))
+            self._notify(Notice(level="error", event="queue.circuit-open", details={"cause": cause}))
         self._pause = min(self._pause * 2 or first, longest)
         jitter = 0.5 + self._randbits(16) / 0x1_0000
         self._closed_until = self._monotonic() + self._pause * jitter
@@ -110,7 +110,7 @@ class SpaceWatch:
         full = self.full
         if full != self._announced:
             self._announced = full
-            event = "spool-full" if full else "spool-has-room"
+            event = "queue.full" if full else "queue.has-room"
             self._notify(Notice(level="warning" if full else "info", event=event))
         too_big = 0 <= self.free_bytes < 2 * size_hint
         return no_space("too little free space on the volume") if full or too_big else None

@@ -102,7 +102,7 @@ class Journal:
         name = evidence_name(stretch.path, stretch.start)
         parts.files.submit(quarantine, parts.disk, parts.layout, name, error.data)
         details: dict[str, str | int | float | bool] = {"msgid": f"{stretch.msgid:08x}", "copy": name}
-        parts.notify(Notice(level="error", event="spool-record-damaged", details=details))
+        parts.notify(Notice(level="error", event="queue.corrupt", details=details))
 
     async def content(self, msgid: Msgid) -> AsyncIterator[bytes]:
         """See ``Spool``."""

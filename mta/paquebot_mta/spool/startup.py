@@ -111,7 +111,7 @@ def _announce(parts: JournalParts, groups: Sequence[Recovered], messages: int) -
         "held": sum(group.held for group in groups),
     }
     level = "warning" if details["corrupt"] or details["held"] else "info"
-    parts.notify(Notice(level="warning" if level == "warning" else "info", event="spool-recovered", details=details))
+    parts.notify(Notice(level="warning" if level == "warning" else "info", event="queue.opened", details=details))
 
 
 async def _beat(parts: JournalParts) -> None:

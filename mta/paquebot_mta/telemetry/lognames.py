@@ -34,6 +34,7 @@ def _report(direction: Literal["in", "out"], event: str) -> LogName:
 
 _REPORTS: Final = tuple(_report(direction, event) for direction in ("in", "out") for event in EVENTS)
 _OTHERS: Final = (
+    LogName("smtp-in.fault", "smtpd", "error", "a session failed by our fault; the client got a 4yz"),
     LogName("delivery.delivered", "sender", "info", "the next hop, or the mailbox, took responsibility"),
     LogName("delivery.tempfail", "sender", "info", "deferred; next_attempt says until when"),
     LogName("delivery.permfail", "sender", "info", "failed for good"),
@@ -55,7 +56,9 @@ _OTHERS: Final = (
     LogName("queue.released", "scheduler", "info", "our messages were handed over"),
     LogName("queue.lease-stolen", "scheduler", "warning", "our messages were taken over while we lived"),
     LogName("queue.fault", "scheduler", "error", "the volume refused an operation"),
-    LogName("queue.opened", "scheduler", "info", "the spool was opened"),
+    LogName("queue.full", "scheduler", "warning", "too little free space: new mail is refused"),
+    LogName("queue.has-room", "scheduler", "info", "there is room again"),
+    LogName("queue.opened", "scheduler", "info", "the spool was opened; what was found in it"),
     LogName("queue.circuit-open", "scheduler", "error", "the volume keeps failing: new mail is refused"),
     LogName("queue.circuit-closed", "scheduler", "info", "the volume works again"),
     LogName("route.enabled", "sender", "info", "a route may be used again"),
@@ -74,6 +77,7 @@ _OTHERS: Final = (
     LogName("service.started", "service", "info", "all listeners accept sessions"),
     LogName("service.draining", "service", "info", "no new sessions; those in flight may end"),
     LogName("service.stopped", "service", "info", "the process ends"),
+    LogName("worker.died", "service", "error", "a worker ended by itself and was started again"),
     LogName("service.fault", "service", "error", "a part of the service failed and was started again, or given up"),
     LogName("admin.command", "admin", "info", "an operator did something"),
     LogName("dns.fault", "resolver", "warning", "the resolver's servers can't be used"),
