@@ -1,0 +1,187 @@
+"""Rules of the loop between queue and next hops."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from paquebot_mta.deliver.transport import Task
+from paquebot_mta.dispatch import dispatcher as module
+from paquebot_mta.mail.envelope import Envelope
+from paquebot_mta.mail.ids import Evpid
+from paquebot_mta.mail.outcome import Outcome
+from tests.mta.dispatch.plant import DELIVERED, LATER, NEVER, Answer, Scene, always
+from tests.mta.dispatch.samples import envelope, evpid
+
+
+def to(address: str, number: int = 1, action: str = "out") -> Callable[[str], Envelope]:
+    def make(msgid: str) -> Envelope:
+        sample = envelope(number, address, action)
+        return Envelope(evpid(number, msgid), sample.recipient, sample.destination, action)
+
+    return make
+
+
+@asynccontextmanager
+async def running(answer: Answer) -> AsyncIterator[Scene]:
+    scene = Scene(answer)
+    task = asyncio.create_task(scene.dispatcher.run())
+    try:
+        yield scene
+    finally:
+        await scene.dispatcher.drain(0.05)
+        await task
+
+
+async def test_a_fresh_message_is_tried_at_once_and_forgotten_when_it_is_delivered() -> None:
+    async with running(always(DELIVERED)) as scene:
+        message = await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+        assert scene.changes() == ["delivered"]
+        assert await scene.spool.load(message.msgid) is None
+        assert scene.dispatcher.schedule.counts() == {"pending": 0, "inflight": 0, "suspended": 0}
+
+
+async def test_a_deferred_envelope_is_tried_again_at_its_time_and_not_before() -> None:
+    async with running(always(LATER)) as scene:
+        await scene.queue(to("bob@remote.test"))
+        await scene.advance(1)
+        await scene.advance(398)
+        assert scene.results() == ["Deferred"]
+        scene.answer = always(DELIVERED)
+        await scene.advance(2)
+        assert scene.results() == ["Deferred", "Delivered"]
+
+
+async def test_a_flush_tries_deferred_mail_at_once() -> None:
+    async with running(always(LATER)) as scene:
+        message = await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+        scene.answer = always(DELIVERED)
+        assert scene.dispatcher.flush([message.envelopes[0].evpid]) == 1
+        await scene.settle()
+        assert scene.results() == ["Deferred", "Delivered"]
+
+
+async def test_each_recipient_has_an_outcome_of_its_own() -> None:
+    async def answer(task: Task) -> dict[Evpid, Outcome]:
+        outcomes: dict[str, Outcome] = {"a@one.test": DELIVERED, "b@one.test": NEVER}
+        return {each.evpid: outcomes[each.destination] for each in task.envelopes}
+
+    async with running(answer) as scene:
+        message = await scene.queue(to("a@one.test", 1), to("b@one.test", 2), to("c@gone.test", 3))
+        await scene.settle()
+        assert sorted(scene.changes()) == ["bounced", "bounced", "delivered"]
+        assert await scene.spool.load(message.msgid) is None
+
+
+async def test_the_sender_is_told_before_the_failure_is_final() -> None:
+    async with running(always(NEVER)) as scene:
+        await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+        assert scene.spool.story == ["told failure", "stored bounced"]
+
+
+async def test_a_fault_of_ours_is_a_deferral_and_never_a_bounce() -> None:
+    async def crash(task: Task) -> dict[Evpid, Outcome]:
+        raise RuntimeError("a bug")
+
+    async with running(crash) as scene:
+        await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+        assert (scene.results(), scene.told) == (["Deferred"], [])
+        assert scene.notices() == ["service.fault"]
+
+
+async def test_an_outcome_that_the_transport_forgot_is_a_deferral() -> None:
+    async def forget(task: Task) -> dict[Evpid, Outcome]:
+        return {}
+
+    async with running(forget) as scene:
+        await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+        assert scene.results() == ["Deferred"]
+
+
+async def test_a_result_is_stored_as_soon_as_the_volume_takes_it_and_the_mail_is_not_sent_twice() -> None:
+    async with running(always(DELIVERED)) as scene:
+        scene.spool.broken = 1
+        await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+        assert scene.spool.story == []
+        await asyncio.sleep(1.1)
+        assert scene.spool.story == ["stored delivered"]
+        assert len(scene.tasks) == 1
+
+
+async def test_an_action_that_is_not_configured_any_more_keeps_its_mail() -> None:
+    async with running(always(DELIVERED)) as scene:
+        await scene.queue(to("bob@remote.test", action="gone"))
+        await scene.settle()
+        assert (scene.results(), scene.tasks) == (["Deferred"], [])
+
+
+async def test_paused_relaying_waits_while_local_mail_goes_on() -> None:
+    async with running(always(DELIVERED)) as scene:
+        scene.dispatcher.pause("mta")
+        await scene.queue(to("bob@remote.test"))
+        await scene.queue(to("alice@local.test", action="drop"))
+        await scene.settle()
+        assert scene.changes() == ["discarded"]
+        scene.dispatcher.resume("mta")
+        await scene.settle()
+        assert scene.changes() == ["discarded", "delivered"]
+
+
+async def test_a_destination_that_hangs_leaves_room_for_the_others() -> None:
+    release = asyncio.Event()
+
+    async def hang(task: Task) -> dict[Evpid, Outcome]:
+        if task.envelopes[0].destination.endswith("@dead.test"):
+            await release.wait()
+        return await always(DELIVERED)(task)
+
+    async with running(hang) as scene:
+        for _ in range(module.PER_DESTINATION + 5):
+            await scene.queue(to("x@dead.test"))
+        await scene.queue(to("y@alive.test"))
+        await scene.settle()
+        assert scene.changes() == ["delivered"]
+        assert scene.dispatcher.holds.waiting() == 5
+        release.set()
+        await scene.settle()
+        assert len(scene.changes()) == module.PER_DESTINATION + 6
+
+
+async def test_a_drain_leaves_unfinished_mail_in_the_queue() -> None:
+    async def hang(task: Task) -> dict[Evpid, Outcome]:
+        await asyncio.Event().wait()
+        return {}
+
+    async with running(hang) as scene:
+        message = await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+    stored = await scene.spool.load(message.msgid)
+    assert stored is not None
+    assert list(stored.states) == [message.envelopes[0].evpid]
+
+
+async def test_the_final_dot_is_asked_for_and_noted() -> None:
+    async def with_dot(task: Task) -> dict[Evpid, Outcome]:
+        assert await task.before_final_dot()
+        return await always(DELIVERED)(task)
+
+    async with running(with_dot) as scene:
+        message = await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+        assert scene.spool.intended == [message.envelopes[0].evpid]
+
+
+async def test_what_a_restart_finds_is_tried_when_it_is_due() -> None:
+    scene = Scene(always(DELIVERED))
+    message = await scene.queue(to("bob@remote.test"))
+    again = Scene(always(DELIVERED))
+    again.spool = scene.spool
+    again.dispatcher._spool = scene.spool
+    assert await again.dispatcher.recover() == 1
+    assert again.dispatcher.schedule.state(message.envelopes[0].evpid) == "pending"
+    assert again.dispatcher.ages.oldest_unattempted() == message.created_at
