@@ -18,8 +18,9 @@ Mode = Literal["Full", "Pseudonym", "Minimal"]
 
 _CACHED: Final = 8_192
 _MAX_TEXT: Final = 2_048
+# Possessive, and only from where a word begins: a hostile reply costs one pass.
 _ADDRESS: Final = re.compile(
-    r'(?:"[^"\r\n]{1,128}"|[^\s<>()\[\],;:"@=]{1,256})@(?:\[[^\]\s]{1,64}\]|[^\s<>()\[\],;:"@]{1,255})'
+    r"""(?:"[^"\r\n]{1,128}"|(?<![^\s<>()\[\],;:"@])[^\s<>()\[\],;:"@]++)@(?:\[[^\]\s]{1,64}\]|[^\s<>()\[\],;:"@]{1,255})"""
 )
 _IPV4: Final = re.compile(r"(?<![\d.])(\d{1,3})([.-])(\d{1,3})\2(\d{1,3})\2\d{1,3}(?![\d])")
 _IPV6: Final = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")

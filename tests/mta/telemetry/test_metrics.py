@@ -111,6 +111,7 @@ def test_closed_sets_start_at_zero() -> None:
     assert samples["paquebot_delivery_delay_seconds_bucket{le=300.0,transport=lmtp}"] == 0
     assert samples["paquebot_queue_dequeued_total{result=expired}"] == 0
     assert len(samples) < 2_000
+    assert not any("_created" in key for key in samples)
 
 
 def test_every_label_value_is_closed_or_bounded() -> None:

@@ -1,0 +1,43 @@
+"""Properties of the scrubber: no address gets through, nothing unprintable is left, no text is slow."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paquebot_mta.telemetry.privacy import Privacy
+from paquebot_mta.telemetry.render import clean
+
+_around = st.text(st.sampled_from(' <>()[],;:"\t\n'), min_size=1, max_size=3)
+_locals = st.from_regex(r"zz[a-z0-9.+_=/!#$%&'*?^`{|}~-]{2,20}zz", fullmatch=True)
+
+
+@given(before=st.text(max_size=20), left=_around, name=_locals, right=_around, after=st.text(max_size=20))
+def test_an_address_never_gets_through(before: str, left: str, name: str, right: str, after: str) -> None:
+    scrubbed = Privacy("Pseudonym", b"key").scrub(f"{before}{left}{name}@example.test{right}{after}")
+    assert name not in scrubbed
+    assert "@example.test" in scrubbed
+
+
+@given(numbers=st.tuples(*[st.integers(0, 255)] * 4), left=_around, right=_around)
+def test_an_ip_address_never_gets_through(numbers: tuple[int, int, int, int], left: str, right: str) -> None:
+    address = ".".join(map(str, numbers))
+    scrubbed = Privacy("Pseudonym", b"key").scrub(f"x{left}{address}{right}x")
+    loopback = address.startswith("127.0.0.")
+    assert (address in scrubbed) == (loopback or numbers[3] == 0)
+
+
+@given(text=st.text(st.characters()))
+def test_what_is_written_is_printable(text: str) -> None:
+    assert clean(text).isprintable()
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "a@", "@", '"', '"a', "1.", "1-", ":", "a:", "0:", "<", "=", "[a", "a@[", '"a"@']
+)
+def test_no_text_takes_long_to_scrub(piece: str) -> None:
+    hostile = piece * (4_000 // len(piece))
+    started = time.process_time()
+    Privacy("Pseudonym", b"key").scrub(f"{hostile}@", ["a@example.test", "alice@example.test"])
+    assert time.process_time() - started < 0.05
