@@ -24,7 +24,7 @@ class ClientTls(ApiValue, frozen=True, kw_only=True):
     ca_ref: Annotated[BundleRef | None, Meta(description="Authorities to verify against.")] = None
     client_certificate_ref: Annotated[
         LocalRef | None, Meta(description="Secret of type kubernetes.io/tls to present.")
-    ] = None  # fmt: skip
+    ] = None
 
 
 class RelayAuth(ApiValue, frozen=True, kw_only=True):
@@ -62,24 +62,21 @@ class Relay(ApiValue, frozen=True, kw_only=True):
         ),
     )
 
-    host: Annotated[
-        Hostname | None, Meta(description="Smarthost: a name, an IPv4 address or an [IPv6 address].")
-    ] = None  # fmt: skip
+    host: Annotated[Hostname | None, Meta(description="Smarthost: a name, an IPv4 address or an [IPv6 address].")] = (
+        None
+    )
     port: Annotated[Port | None, Meta(description="Its port; 25, or 465 with implicitTls.")] = None
     implicit_tls: Annotated[bool, Meta(description="TLS from the first byte (RFC 8314).")] = False
     tls: Annotated[ClientTls, Meta(description="TLS towards the next hop.")] = ClientTls()
     auth: Annotated[RelayAuth | None, Meta(description="AUTH towards the smarthost.")] = None
     helo: Annotated[Hostname | None, Meta(description="Name to give in EHLO; the service's if left out.")] = None
-    helo_names_ref: Annotated[
-        LocalRef | None, Meta(description="Table (service addrname): source address to name.")
-    ] = None  # fmt: skip
     source_ref: Annotated[LocalRef | None, Meta(description="Table (service source) of source addresses.")] = None
     mail_from: Annotated[
         Text | None, Meta(description="Sender override, @domain or user@domain; never for bounces.")
-    ] = None  # fmt: skip
+    ] = None
     backup_mx: Annotated[
         Hostname | None, Meta(description="Our name among the MX records; only better ones are used.")
-    ] = None  # fmt: skip
+    ] = None
     ttl_seconds: Ttl = None
 
 
@@ -97,9 +94,7 @@ class Lmtp(ApiValue, frozen=True, kw_only=True):
 class Maildir(ApiValue, frozen=True, kw_only=True):
     """Deliver into maildirs."""
 
-    path: Annotated[
-        Path, Meta(description="A user's maildir; %{user}, %{domain} and %{extension} are replaced.")
-    ]  # fmt: skip
+    path: Annotated[Path, Meta(description="A user's maildir; %{user}, %{domain} and %{extension} are replaced.")]
     junk: Annotated[bool, Meta(description="Mail marked as spam goes to the folder .Junk.")] = False
     ttl_seconds: Ttl = None
 

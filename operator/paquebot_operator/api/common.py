@@ -10,9 +10,7 @@ API_VERSION = "paquebot.dev/v1alpha1"
 
 # RFC 1123 names as Kubernetes has them. Python's $ also matches before a last line end, the API server's does not:
 # validation.violations refuses control characters in every text for that reason.
-ObjectName = Annotated[
-    str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
-]  # fmt: skip
+ObjectName = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 Namespace = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 Label = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 DataKey = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]{1,253}$")]
@@ -49,9 +47,7 @@ class ServiceRef(ApiValue, frozen=True, kw_only=True):
     """The MailService that a domain attaches to; in another namespace only if that service allows it."""
 
     name: Annotated[ObjectName, Meta(description="Name of the MailService.")]
-    namespace: Annotated[
-        Namespace | None, Meta(description="Its namespace; the MailDomain's own if left out.")
-    ] = None  # fmt: skip
+    namespace: Annotated[Namespace | None, Meta(description="Its namespace; the MailDomain's own if left out.")] = None
 
 
 class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -68,18 +64,14 @@ class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel"):
 class Condition(ApiValue, frozen=True, kw_only=True):
     """One condition in a status, as the API conventions have it."""
 
-    type: Annotated[
-        Literal["Accepted", "ResolvedRefs", "Programmed", "Ready"], Meta(description="What is said.")
-    ]  # fmt: skip
+    type: Annotated[Literal["Accepted", "ResolvedRefs", "Programmed", "Ready"], Meta(description="What is said.")]
     status: Annotated[Literal["True", "False", "Unknown"], Meta(description="Whether it holds.")]
     reason: Annotated[
         str, Meta(min_length=1, max_length=128, pattern=r"^[A-Z][A-Za-z0-9]{0,127}$", description="CamelCase, stable.")
     ]
     message: Annotated[str, Meta(max_length=32768, description="What to know and what to do.")] = ""
     observed_generation: Annotated[int, Meta(ge=0, description="Generation that was judged.")] = 0
-    last_transition_time: Annotated[
-        str, Meta(max_length=64, description="When status last changed, RFC 3339.")
-    ] = ""  # fmt: skip
+    last_transition_time: Annotated[str, Meta(max_length=64, description="When status last changed, RFC 3339.")] = ""
 
 
 Status = dict[str, Any] | None

@@ -9,9 +9,7 @@ from paquebot_operator.api.common import DataKey, ObjectMeta
 
 MAX_VALUE_CHARACTERS = 1_500_000  # the API server refuses objects over 1 MiB; base64 takes a third more
 
-Data = Annotated[
-    dict[DataKey, Annotated[str, Meta(max_length=MAX_VALUE_CHARACTERS)]], Meta(max_length=1024)
-]  # fmt: skip
+Data = Annotated[dict[DataKey, Annotated[str, Meta(max_length=MAX_VALUE_CHARACTERS)]], Meta(max_length=1024)]
 
 
 class Secret(Struct, frozen=True, kw_only=True, rename="camel"):

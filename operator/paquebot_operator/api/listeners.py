@@ -37,9 +37,9 @@ class ServerTls(ApiValue, frozen=True, kw_only=True):
         tuple[LocalRef, ...],
         Meta(max_length=64, description="Secrets of type kubernetes.io/tls; the first is the default, others by SNI."),
     ] = ()
-    minimum_version: Annotated[
-        Literal["TLSv1.2", "TLSv1.3"], Meta(description="Lowest version that is spoken.")
-    ] = "TLSv1.2"  # fmt: skip
+    minimum_version: Annotated[Literal["TLSv1.2", "TLSv1.3"], Meta(description="Lowest version that is spoken.")] = (
+        "TLSv1.2"
+    )
     ciphers: Annotated[
         str, Meta(max_length=1024, pattern=r"^[-A-Za-z0-9:+!@_=.]{0,1024}$", description="OpenSSL list for TLS 1.2.")
     ] = ""
@@ -58,11 +58,6 @@ class ServerAuth(ApiValue, frozen=True, kw_only=True):
             message="credentialsRef is needed for, and only for, mode Optional or Required",
             holds=lambda auth: (auth.mode == "Off") == (auth.credentials_ref is None),
         ),
-        Rule(
-            cel="!self.masquerade || has(self.sendersRef)",
-            message="masquerade needs sendersRef",
-            holds=lambda auth: not auth.masquerade or auth.senders_ref is not None,
-        ),
     )
 
     mode: Annotated[
@@ -70,20 +65,11 @@ class ServerAuth(ApiValue, frozen=True, kw_only=True):
     ] = "Off"
     credentials_ref: Annotated[
         LocalRef | None, Meta(description="Table with service credentials: user to password hash.")
-    ] = None  # fmt: skip
+    ] = None
     senders_ref: Annotated[
         LocalRef | None,
         Meta(description="Table with service mailaddrmap: user to addresses that the user may send as."),
     ] = None
-    masquerade: Annotated[bool, Meta(description="Rewrite From: to the envelope's sender.")] = False
-
-
-class ProxyProtocol(ApiValue, frozen=True, kw_only=True):
-    """PROXY protocol in front of the session."""
-
-    trusted: Annotated[
-        tuple[Text, ...], Meta(min_length=1, max_length=64, description="Networks (CIDR) that it is believed from.")
-    ]
 
 
 class Listener(ApiValue, frozen=True, kw_only=True):
@@ -115,11 +101,7 @@ class Listener(ApiValue, frozen=True, kw_only=True):
     ] = "MX"
     tls: Annotated[ServerTls, Meta(description="TLS.")] = ServerTls()
     auth: Annotated[ServerAuth, Meta(description="AUTH.")] = ServerAuth()
-    proxy_protocol: Annotated[ProxyProtocol | None, Meta(description="PROXY protocol v1 and v2.")] = None
     hostname: Annotated[Hostname | None, Meta(description="Banner name; the service's if left out.")] = None
-    hostnames_ref: Annotated[
-        LocalRef | None, Meta(description="Table (service addrname): local address to banner name.")
-    ] = None  # fmt: skip
     tag: Annotated[Line, Meta(description="What match.tag sees.")] = ""
     mask_source: Annotated[bool, Meta(description="Leave the client out of the Received field.")] = False
     received_auth: Annotated[bool, Meta(description="Put the authenticated user into the Received field.")] = False

@@ -39,17 +39,15 @@ class MailDomainSpec(ApiValue, frozen=True, kw_only=True):
     domain: Annotated[Hostname, Meta(description="The domain, as U-labels or A-labels.")]
     delivery: Annotated[Delivery, Meta(description="How its mailboxes are reached.")]
     mailboxes: Annotated[tuple[LocalPart, ...], Meta(max_length=5_000, description="Local-parts that exist.")] = ()
-    mailbox_table_ref: Annotated[
-        LocalRef | None, Meta(description="Table (service userinfo) of more mailboxes.")
-    ] = None  # fmt: skip
-    accept_any_mailbox: Annotated[
-        bool, Meta(description="Any local-part is a mailbox: the next server decides.")
-    ] = False  # fmt: skip
+    mailbox_table_ref: Annotated[LocalRef | None, Meta(description="Table (service userinfo) of more mailboxes.")] = (
+        None
+    )
+    accept_any_mailbox: Annotated[bool, Meta(description="Any local-part is a mailbox: the next server decides.")] = (
+        False
+    )
     aliases: Annotated[tuple[Alias, ...], Meta(max_length=5_000, description="Aliases and lists.")] = ()
     alias_table_ref: Annotated[LocalRef | None, Meta(description="Table (service alias) of more.")] = None
-    catch_all: Annotated[
-        tuple[Text, ...], Meta(max_length=100, description="Targets for anything else.")
-    ] = ()  # fmt: skip
+    catch_all: Annotated[tuple[Text, ...], Meta(max_length=100, description="Targets for anything else.")] = ()
     sub_address_delimiter: Annotated[
         str, Meta(max_length=1, pattern=r"^[-+=_.#]?$", description="Separates the sub-address; empty turns it off.")
     ] = "+"

@@ -26,9 +26,7 @@ class DomainNamespaces(ApiValue, frozen=True, kw_only=True):
     from_: Annotated[
         Literal["Same", "All", "Selector"], Meta(description="The service's own, all, or those selected.")
     ] = "Same"
-    names: Annotated[
-        tuple[Namespace, ...], Meta(max_length=256, description="Namespaces that Selector selects.")
-    ] = ()  # fmt: skip
+    names: Annotated[tuple[Namespace, ...], Meta(max_length=256, description="Namespaces that Selector selects.")] = ()
 
 
 class AllowedDomains(ApiValue, frozen=True, kw_only=True):
@@ -43,12 +41,10 @@ class MailServiceSpec(ApiValue, frozen=True, kw_only=True):
     validations = (unique("listeners", "name"), unique("actions", "name"), unique("rules", "name"))
 
     hostname: Annotated[Hostname, Meta(description="Our name: banner, EHLO, Received, Reporting-MTA.")]
-    listeners: Annotated[
-        tuple[Listener, ...], Meta(min_length=1, max_length=32, description="Where sessions come in.")
-    ]  # fmt: skip
+    listeners: Annotated[tuple[Listener, ...], Meta(min_length=1, max_length=32, description="Where sessions come in.")]
     rules: Annotated[
         tuple[ServiceRule, ...], Meta(max_length=256, description="First match wins; no match is 550.")
-    ] = ()  # fmt: skip
+    ] = ()
     actions: Annotated[tuple[NamedAction, ...], Meta(max_length=64, description="What rules name.")] = ()
     allowed_domains: Annotated[AllowedDomains, Meta(description="Who may attach domains.")] = AllowedDomains()
     allow_open_relay: Annotated[

@@ -17,9 +17,7 @@ class Entry(ApiValue, frozen=True, kw_only=True):
     """A key and its value."""
 
     key: Annotated[Text, Meta(description="What is looked up.")]
-    value: Annotated[
-        str, Meta(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]{0,4096}$", description="What is found.")
-    ]  # fmt: skip
+    value: Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]{0,4096}$", description="What is found.")]
 
 
 class Inline(ApiValue, frozen=True, kw_only=True):
@@ -45,12 +43,10 @@ class TableSpec(ApiValue, frozen=True, kw_only=True):
         exactly_one("inline", "configMapRef", "secretRef", attributes=("inline", "config_map_ref", "secret_ref")),
     )
 
-    services: Annotated[
-        tuple[Service, ...], Meta(min_length=1, max_length=12, description="What it may be asked for.")
-    ]  # fmt: skip
+    services: Annotated[tuple[Service, ...], Meta(min_length=1, max_length=12, description="What it may be asked for.")]
     match_mode: Annotated[
         Literal["Exact", "Wildcard", "Regex", "Network"], Meta(description="How keys are compared.")
-    ] = "Exact"  # fmt: skip
+    ] = "Exact"
     inline: Annotated[Inline | None, Meta(description="The data itself.")] = None
     config_map_ref: Annotated[KeyRef | None, Meta(description="A ConfigMap's text: a key and value a line.")] = None
     secret_ref: Annotated[KeyRef | None, Meta(description="A Secret's text: a key and value a line.")] = None

@@ -52,9 +52,9 @@ class Limits(ApiValue, frozen=True, kw_only=True):
     max_received_headers: Annotated[
         int, Meta(ge=10, le=1_000, description="Received fields before a loop is assumed.")
     ] = 50
-    max_header_bytes: Annotated[
-        int, Meta(ge=16_384, le=16_777_216, description="Size of the header section.")
-    ] = 262_144  # fmt: skip
+    max_header_bytes: Annotated[int, Meta(ge=16_384, le=16_777_216, description="Size of the header section.")] = (
+        262_144
+    )
     command_timeout_seconds: Annotated[Seconds, Meta(description="Wait for a command.")] = 300
     data_timeout_seconds: Annotated[Seconds, Meta(description="Wait for a block of data.")] = 180
     min_data_bytes_per_second: Annotated[
@@ -101,9 +101,7 @@ class Outbound(ApiValue, frozen=True, kw_only=True):
     family: Annotated[
         Literal["IPv6First", "IPv4First", "IPv4Only", "IPv6Only"], Meta(description="Address families, in order.")
     ] = "IPv6First"
-    port: Annotated[
-        int, Meta(ge=1, le=65535, description="Where MX hosts listen; anything but 25 is for tests.")
-    ] = 25  # fmt: skip
+    port: Annotated[int, Meta(ge=1, le=65535, description="Where MX hosts listen; anything but 25 is for tests.")] = 25
     allow_private_next_hops: Annotated[
         bool, Meta(description="Deliver to loopback and private addresses found by MX lookup.")
     ] = False
@@ -118,9 +116,7 @@ class Resolver(ApiValue, frozen=True, kw_only=True):
         tuple[Text, ...], Meta(max_length=8, description="address, address:port or [IPv6]:port; else resolv.conf.")
     ] = ()
     timeout_milliseconds: Annotated[int, Meta(ge=100, le=60_000, description="Wait for an answer.")] = 5_000
-    max_cache_entries: Annotated[
-        int, Meta(ge=0, le=10_000_000, description="Answers kept.")
-    ] = 10_000  # fmt: skip
+    max_cache_entries: Annotated[int, Meta(ge=0, le=10_000_000, description="Answers kept.")] = 10_000
 
 
 class Bounce(ApiValue, frozen=True, kw_only=True):
@@ -129,18 +125,16 @@ class Bounce(ApiValue, frozen=True, kw_only=True):
     from_: Annotated[
         str, Meta(min_length=1, max_length=320, description="Author in From: a local-part or an address.")
     ] = "MAILER-DAEMON"
-    attach: Annotated[
-        Literal["Headers", "Full"], Meta(description="How much of the returned message is attached.")
-    ] = "Headers"  # fmt: skip
+    attach: Annotated[Literal["Headers", "Full"], Meta(description="How much of the returned message is attached.")] = (
+        "Headers"
+    )
 
 
 class Logging(ApiValue, frozen=True, kw_only=True):
     """What is logged."""
 
     level: Annotated[Literal["Debug", "Info", "Warning", "Error"], Meta(description="Least severity.")] = "Info"
-    personal_data: Annotated[
-        Literal["Full", "Pseudonym", "Minimal"], Meta(description="How addresses are shown.")
-    ] = "Pseudonym"  # fmt: skip
-    pseudonym_key_ref: Annotated[
-        KeyRef | None, Meta(description="Secret key that keys the pseudonyms.")
-    ] = None  # fmt: skip
+    personal_data: Annotated[Literal["Full", "Pseudonym", "Minimal"], Meta(description="How addresses are shown.")] = (
+        "Pseudonym"
+    )
+    pseudonym_key_ref: Annotated[KeyRef | None, Meta(description="Secret key that keys the pseudonyms.")] = None

@@ -42,7 +42,6 @@ def _relay(relay: Relay, path: str, scope: Scope) -> contract.Relay:
         tls=_client_tls(relay.tls, f"{path}.tls", scope),
         auth=_relay_auth(relay, relay.auth, f"{path}.auth", scope) if relay.auth is not None else None,
         helo=names.optional_domain_name(relay.helo, f"{path}.helo", scope.report),
-        helo_names=scope.table(relay.helo_names_ref, f"{path}.heloNamesRef", "addrname"),
         source=scope.table(relay.source_ref, f"{path}.sourceRef", "source"),
         mail_from=_mail_from(relay.mail_from, f"{path}.mailFrom", scope),
         backup_mx=names.optional_domain_name(relay.backup_mx, f"{path}.backupMx", scope.report),

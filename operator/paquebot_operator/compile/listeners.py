@@ -6,7 +6,6 @@ from paquebot_operator.compile import names
 from paquebot_operator.compile.certificates import check_hostname
 from paquebot_operator.compile.credentials import check_hashes
 from paquebot_operator.compile.scope import Scope
-from paquebot_operator.compile.tables import is_network
 
 
 def compile_listeners(listeners: tuple[Listener, ...], hostname: str, scope: Scope) -> tuple[contract.Listener, ...]:
@@ -30,9 +29,7 @@ def _listener(listener: Listener, hostname: str, path: str, scope: Scope) -> con
         role=listener.role,
         tls=_tls(listener.tls, banner or hostname, f"{path}.tls", scope),
         auth=_auth(listener.auth, f"{path}.auth", scope),
-        proxy_protocol=_proxy_protocol(listener, f"{path}.proxyProtocol.trusted", scope),
         hostname=banner,
-        hostnames=scope.table(listener.hostnames_ref, f"{path}.hostnamesRef", "addrname"),
         tag=listener.tag,
         mask_source=listener.mask_source,
         received_auth=listener.received_auth,
@@ -75,14 +72,4 @@ def _auth(auth: ServerAuth, path: str, scope: Scope) -> contract.ServerAuth:
         mode=auth.mode,
         credentials=name,
         senders=scope.table(auth.senders_ref, f"{path}.sendersRef", "mailaddrmap"),
-        masquerade=auth.masquerade,
     )
-
-
-def _proxy_protocol(listener: Listener, path: str, scope: Scope) -> contract.ProxyProtocol | None:
-    if listener.proxy_protocol is None:
-        return None
-    for place, network in enumerate(listener.proxy_protocol.trusted):
-        if not is_network(network):
-            scope.report.refuse(names.INVALID, f"{path}[{place}]", "not a network such as 192.0.2.0/24")
-    return contract.ProxyProtocol(trusted=listener.proxy_protocol.trusted)

@@ -103,7 +103,6 @@ def broken_service(**listener: Any) -> Json:
         (broken_service(tls={"mode": "StartTLS"}), "spec.listeners[0].tls"),
         (broken_service(tls={"required": True}), "spec.listeners[0].tls"),
         (service(listeners=[submission(credentialsRef=None)]), "spec.listeners[0].auth"),
-        (service(listeners=[submission(masquerade=True)]), "spec.listeners[0].auth"),
         (service(listeners=[{"name": "a", "port": 1}, {"name": "a", "port": 2}]), "spec"),
         (service(actions=[{"name": "a"}]), "spec.actions[0]"),
         (service(actions=[{"name": "a", "relay": {}, "discard": {}}]), "spec.actions[0]"),
