@@ -164,4 +164,5 @@ def _attempt_event(group: Group, verdict: Verdict, receipt: Receipt, now: float,
         attempt=state.attempts,
         next_attempt_at=0.0 if verdict.result.final else state.due_at,
         tls=receipt.tls,
+        final=verdict.result.final,
     )

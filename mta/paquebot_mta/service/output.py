@@ -1,5 +1,6 @@
 """The process's log: made once, fed by the bus and by libraries, reconfigured with each configuration."""
 
+import secrets
 import sys
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from paquebot_mta.telemetry.bus import Bus
 from paquebot_mta.telemetry.log import Log, renderer
 from paquebot_mta.telemetry.lognames import Level
 from paquebot_mta.telemetry.metrics import Metrics
-from paquebot_mta.telemetry.privacy import Privacy
+from paquebot_mta.telemetry.privacy import privacy_of
 from paquebot_mta.telemetry.sink import BufferedSink
 
 
@@ -21,6 +22,9 @@ class Output:
         """Start writing; ``options.log_level`` beats the configuration's."""
         self._options = options
         self._sink = BufferedSink(sys.stdout.fileno())
+        # Without a key of the configuration's, pseudonyms hold for this process only, and can't be guessed.
+        self._fallback_key = secrets.token_bytes(32)
+        metrics.read("paquebot_report_dropped_total", lambda: {("bus",): bus.dropped, ("log",): self._sink.dropped})
         self.log = Log(
             self._sink,
             render=renderer(options.log_format),
@@ -33,7 +37,7 @@ class Output:
     def configure(self, settings: Logging) -> None:
         """Take a configuration's settings."""
         level: Level = _level(self._options.log_level) or settings.level
-        self.log.configure(level, Privacy(settings.personal_data, settings.pseudonym_key.encode()))
+        self.log.configure(level, privacy_of(settings, self._fallback_key))
 
     def close(self) -> None:
         """Write what is buffered."""
