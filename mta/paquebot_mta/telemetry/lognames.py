@@ -41,6 +41,7 @@ _OTHERS: Final = (
     LogName("delivery.loop", "sender", "info", "the message has been here before"),
     LogName("delivery.expired", "sender", "info", "too old: given up with its last reply"),
     LogName("delivery.bounced", "sender", "info", "a notification was made, or suppressed"),
+    LogName("delivery.undeliverable-bounce", "sender", "warning", "a notification can't be addressed: it is not made"),
     LogName("queue.committed", "scheduler", "info", "a message is durable: its 250 may go out"),
     LogName("queue.recovered", "scheduler", "debug", "a message was found on the volume at start"),
     LogName("queue.delivered", "scheduler", "debug", "an envelope left the queue: delivered"),
