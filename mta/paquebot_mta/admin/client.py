@@ -69,13 +69,15 @@ class Worker:
         return self._call("POST", resource, msgspec.json.encode(body), kind)
 
     def lines(self, resource: str, timeout_seconds: float | None = TIMEOUT_SECONDS) -> Iterator[bytes]:
-        """Read a stream of lines; raises WorkerError when it breaks off. None waits for ever."""
-        with self._asked("GET", resource, None, timeout_seconds) as response, self._faults():
-            while line := response.readline(MAX_LINE_BYTES):
-                if not line.endswith(b"\n"):
-                    raise http.client.IncompleteRead(line)
-                if line.strip():
-                    yield line
+        """Read a stream of lines, each with its end; raises WorkerError when it breaks off. None waits for ever."""
+        begun = b""
+        for chunk in self.chunks(resource, timeout_seconds):
+            *lines, begun = (begun + chunk).split(b"\n")
+            yield from (line + b"\n" for line in lines if line)
+            if len(begun) > MAX_LINE_BYTES:
+                raise WorkerError(self.name, 0, f"sent a line of more than {MAX_LINE_BYTES} bytes")
+        if begun:
+            raise WorkerError(self.name, 0, "broke off within a line")
 
     def values(self, resource: str, kind: type[Answer]) -> Iterator[Answer]:
         """Read a stream of JSON lines; raises WorkerError when it breaks off or is something else."""
@@ -84,9 +86,9 @@ class Worker:
             for line in self.lines(resource):
                 yield decoder.decode(line)
 
-    def chunks(self, resource: str) -> Iterator[bytes]:
-        """Read a stream of bytes; raises WorkerError when it breaks off."""
-        with self._asked("GET", resource, None, TIMEOUT_SECONDS) as response, self._faults():
+    def chunks(self, resource: str, timeout_seconds: float | None = TIMEOUT_SECONDS) -> Iterator[bytes]:
+        """Read a stream of bytes; raises WorkerError when it breaks off (``readline`` would take that for its end)."""
+        with self._asked("GET", resource, None, timeout_seconds) as response, self._faults():
             while chunk := response.read1(CHUNK_BYTES):
                 yield chunk
 

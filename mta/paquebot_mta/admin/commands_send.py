@@ -55,7 +55,7 @@ def _read_server(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--server", default="127.0.0.1:2525", show_default=True, callback=_read_server, help="HOST:PORT.")
 @click.option("--starttls", is_flag=True, help="Start TLS, or fail.")
 @click.option("--user", default="", help="Log in as this user.")
-@click.option("--password-file", type=FILE, help="File that holds the password, or a line USER:PASSWORD.")
+@click.option("--password-file", type=FILE, help="File that holds the password, or lines `USER PASSWORD`.")
 @click.option("--ca", "authorities", type=FILE, help="Trust the certificates in this PEM file (with --starttls).")
 @click.option("--insecure", is_flag=True, help="Trust any certificate (with --starttls).")
 @click.option("-v", "--verbose", is_flag=True, help="Print each reply of the server.")
@@ -73,8 +73,8 @@ def send(
     \b
     Example:
         paquebot send --to alice@example.test
-        echo Hello | paquebot send --to bob@example.net --body - --server 127.0.0.1:5870 \\
-            --starttls --ca .paquebot/tls/ca.pem --user alice@example.test --password-file .paquebot/credentials.txt
+        echo Hello | paquebot send --to bob@example.test --body - --server 127.0.0.1:5870 \\
+            --starttls --insecure --user alice@example.test --password-file .paquebot/credentials.txt
     """
     from paquebot_mta.admin.submission import SendError, submit
 
@@ -117,10 +117,11 @@ def _password(user: str, path: Path) -> str:
     """Find the password: of the user's line, else the only line."""
     lines = path.read_text(encoding="utf-8").splitlines()
     for line in lines:
-        if line.startswith(f"{user}:"):
-            return line.removeprefix(f"{user}:").strip()
+        name, _, password = line.partition(" ")
+        if name == user and password:
+            return password.strip()
     if len(lines) != 1:
-        raise click.ClickException(f"{path} has no line {user}:PASSWORD")
+        raise click.ClickException(f"{path} has no line `{user} PASSWORD`")
     return lines[0]
 
 

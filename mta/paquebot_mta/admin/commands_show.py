@@ -17,8 +17,10 @@ from paquebot_mta.admin.targets import ALL
 from paquebot_mta.mail.ids import msgid_of, parse_evpid, parse_msgid
 
 QUEUE_COLUMNS = ("evpid", "state", "next try", "tries", "sender", "recipient", "flags", "last reply")
+QUEUE_FOLDING = ("sender", "recipient", "last reply")
 ROUTE_COLUMNS = ("worker", "route", "source", "destination", "state", "open", "queued", "errors", "penalty", "timeout")
 STATUS_COLUMNS = ("worker", "pid", "state", "paused", "generation", "digest", "listeners", "reasons")
+STATUS_FOLDING = ("listeners", "reasons")
 
 
 @click.group()
@@ -42,7 +44,7 @@ def queue(workers: Workers, target: str, form: str | None) -> None:
     if form:
         print_json(entries, lines=form == "jsonl")
     else:
-        print_table(QUEUE_COLUMNS, map(_queue_row, entries), if_empty="the queue is empty")
+        print_table(QUEUE_COLUMNS, map(_queue_row, entries), folding=QUEUE_FOLDING, if_empty="the queue is empty")
 
 
 def _queue(workers: Workers, target: str) -> Iterator[QueueEntry]:
@@ -144,7 +146,7 @@ def routes(workers: Workers, form: str | None) -> None:
     if form:
         print_json([_named(worker, route) for worker, route in found], lines=form == "jsonl")
     else:
-        print_table(ROUTE_COLUMNS, (_route_row(worker, route) for worker, route in found))
+        print_table(ROUTE_COLUMNS, (_route_row(worker, route) for worker, route in found), if_empty="no routes")
 
 
 def _routes(worker: Worker) -> list[RouteEntry]:
@@ -208,7 +210,7 @@ def status(workers: Workers, form: str | None) -> None:
     if form:
         print_json(found, lines=form == "jsonl")
     else:
-        print_table(STATUS_COLUMNS, map(_status_row, found))
+        print_table(STATUS_COLUMNS, map(_status_row, found), folding=STATUS_FOLDING)
 
 
 def _status_row(found: Status) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
@@ -53,8 +54,11 @@ def _decoded(line: bytes) -> dict[str, Any]:
 
 
 def _line(event: dict[str, Any]) -> str:
-    """``12:30:01.123456 smtp-in.tx-mail session=... address=...``; texts with blanks are quoted."""
-    moment = str(event.get("ts", ""))[11:26]
+    """``12:30:01.123456 smtp-in.tx-mail session=... address=...``; texts with blanks are quoted.
+
+    An event without a time of its own has that of its arrival.
+    """
+    moment = str(event.get("ts") or datetime.now(UTC).isoformat())[11:26]
     details = (f"{name}={_value(value)}" for name, value in event.items() if name not in UNTOLD)
     return printable(" ".join((moment, str(event.get("event", "")), *details)).strip())
 

@@ -22,16 +22,16 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
-def print_table(columns: Row, rows: Iterable[Row], *, if_empty: str = "nothing to show") -> None:
+def print_table(columns: Row, rows: Iterable[Row], *, folding: Row = (), if_empty: str = "nothing to show") -> None:
     """Print rows as they come, a hundred at a time, so that a long queue shows at once.
 
-    On a terminal it is a rich table; in a pipe, aligned text that is never cut, one row a line. Without rows, a
-    remark goes to stderr.
+    On a terminal they are rich tables, where columns named in ``folding`` take several lines if they must; in a pipe,
+    aligned text that is never cut, one row a line. Without rows, a remark goes to stderr.
     """
     if (row := next(rows := iter(rows), None)) is None:
         click.echo(if_empty, err=True)
         return
-    printer = _terminal_printer(columns) if sys.stdout.isatty() else _plain_printer(columns)
+    printer = _terminal_printer(columns, folding) if sys.stdout.isatty() else _plain_printer(columns)
     rows = itertools.chain((row,), rows)
     while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
         printer([[printable(cell) for cell in row] for row in chunk])
@@ -53,20 +53,19 @@ def _plain_printer(columns: Row) -> Callable[[list[list[str]]], None]:
     return show
 
 
-def _terminal_printer(columns: Row) -> Callable[[list[list[str]]], None]:
+def _terminal_printer(columns: Row, folding: Row) -> Callable[[list[list[str]]], None]:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console, first = Console(), [True]
+    console = Console()
 
     def show(rows: list[list[str]]) -> None:
-        table = Table(box=None, show_header=first[0], header_style="bold", pad_edge=False)
-        first[0] = False
+        table = Table(box=None, header_style="bold", pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column not in folding)
         for row in rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*map(Text, row))  # Text: what strangers wrote is not markup
         console.print(table)
 
     return show
@@ -74,7 +73,7 @@ def _terminal_printer(columns: Row) -> Callable[[list[list[str]]], None]:
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     """Print names and values, a line each."""
-    print_table(("field", "value"), fields)
+    print_table(("field", "value"), fields, folding=("value",))
 
 
 def print_json(values: Iterable[object], *, lines: bool) -> None:
@@ -104,8 +103,8 @@ def flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, inner in value.items():
         if isinstance(inner, dict):
             yield from flat(inner, f"{prefix}{name}.")
-        elif isinstance(inner, list):
+        elif isinstance(inner, list | tuple):
             for index, each in enumerate(inner):
                 yield from flat({f"{name}[{index}]": each}, prefix)
         else:
-            yield prefix + name, "" if inner is None else str(inner)
+            yield prefix + name, moment(inner) if name.endswith("_at") else "" if inner is None else str(inner)
