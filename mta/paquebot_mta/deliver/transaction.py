@@ -217,9 +217,10 @@ class Transaction:
         stuffer, wire = DotStuffer(), self._dialogue.wire
         last = b""
         async for chunk in self._chunks():
-            wire.put_content(last)
-            wire.flush()
-            await self._drain()
+            if last:
+                wire.put_content(last)
+                wire.flush()
+                await self._drain()
             last = stuffer.feed(chunk)
         end = stuffer.end()
         if not await self._task.before_final_dot():

@@ -66,6 +66,8 @@ class ReplyReader:
             ReplyError: these bytes are no reply; the connection is of no use any more.
         """
         while (line := self._next_line()) is not None:
+            if not self._count and line[3:4] == b" " and (found := _LINE.fullmatch(line)) is not None:
+                return _reply(int(found[1]), [_printable(found[3])])
             if self._take(line):
                 reply = _reply(int(self._code), self._texts)
                 self._begin()
@@ -113,9 +115,11 @@ def _printable(text: bytes) -> str:
 def _reply(code: int, texts: list[str]) -> Reply:
     """Split the enhanced status code off if its class is the code's (RFC 2034, 4); it may stand on each line."""
     found = _STATUS.match(texts[0])
-    if found is None or found.group(1) != str(code)[0]:
+    if found is None or int(found[1]) != code // 100:
         return Reply(code, "\n".join(texts))
-    status = ".".join(found.groups())
+    status = found[0].rstrip(" ")
+    if len(texts) == 1:
+        return Reply(code, texts[0][found.end() :], status)
     lines = (text[len(status) :].removeprefix(" ") if _leads(text, status) else text for text in texts)
     return Reply(code, "\n".join(lines), status)
 
