@@ -10,6 +10,7 @@ import click
 
 from paquebot_mta.admin.output import printable
 from paquebot_mta.mail.address import parse_address
+from paquebot_mta.mail.reply import Reply
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -141,8 +142,10 @@ def _compose(sender: str, recipients: tuple[str, ...], subject: str, body: str) 
         raise click.UsageError(str(error)) from None
 
 
-def _tell(reply: str) -> None:
-    click.echo(f"S: {printable(reply)}", err=True)
+def _tell(reply: Reply) -> None:
+    """Print a reply as it came, line by line."""
+    for line in reply.encode().decode().splitlines():
+        click.echo(f"S: {printable(line)}", err=True)
 
 
 def _report(sent: "Sent") -> None:

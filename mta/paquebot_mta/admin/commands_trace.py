@@ -11,7 +11,7 @@ from paquebot_mta.admin.asking import Workers, with_workers
 from paquebot_mta.admin.output import printable, to_json
 
 HEAD: Final = ("ts", "event")
-UNTOLD: Final = frozenset({*HEAD, "level", "component", "pod", "gen"})
+UNTOLD: Final = frozenset({*HEAD, "level", "component", "pod", "gen", "direction"})
 
 
 @click.command()
@@ -54,15 +54,15 @@ def _decoded(line: bytes) -> dict[str, Any]:
 
 
 def _line(event: dict[str, Any]) -> str:
-    """``12:30:01.123456 smtp-in.tx-mail session=... address=...``; texts with blanks are quoted.
+    """``12:30:01.123456 smtp-in.tx-mail session=... address=...``; texts with blanks are quoted, empty ones left out.
 
     An event without a time of its own has that of its arrival.
     """
     moment = str(event.get("ts") or datetime.now(UTC).isoformat())[11:26]
-    details = (f"{name}={_value(value)}" for name, value in event.items() if name not in UNTOLD)
+    details = (f"{name}={_value(value)}" for name, value in event.items() if name not in UNTOLD and value != "")
     return printable(" ".join((moment, str(event.get("event", "")), *details)).strip())
 
 
 def _value(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return json.dumps(text, ensure_ascii=False) if isinstance(value, str) and (" " in text or not text) else text
+    return json.dumps(text, ensure_ascii=False) if isinstance(value, str) and " " in text else text

@@ -60,15 +60,15 @@ class SendError(Exception):
 class _Client(smtplib.SMTP):
     """smtplib's client that tells each reply."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        # Named here: by default smtplib asks the DNS for this machine's name.
-        super().__init__(local_hostname=socket.gethostname(), timeout=TIMEOUT_SECONDS)
+    def __init__(self, server: Server, tell: Callable[[Reply], None]) -> None:
         self._tell = tell
+        # Named here: by default smtplib asks the DNS for this machine's name.
+        super().__init__(server.host, server.port, local_hostname=socket.gethostname(), timeout=TIMEOUT_SECONDS)
 
     def getreply(self) -> tuple[int, bytes]:
         """Read a reply and tell it."""
         code, text = super().getreply()
-        self._tell(str(_reply(code, text)))
+        self._tell(_reply(code, text))
         return code, text
 
 
@@ -98,7 +98,7 @@ def tls_context(authorities: Path | None, *, insecure: bool) -> ssl.SSLContext:
 
 
 def submit(
-    server: Server, sender: str, recipients: tuple[str, ...], message: EmailMessage, tell: Callable[[str], None]
+    server: Server, sender: str, recipients: tuple[str, ...], message: EmailMessage, tell: Callable[[Reply], None]
 ) -> Sent:
     """Send a message; ``tell`` gets each reply as it comes.
 
@@ -107,8 +107,8 @@ def submit(
     """
     where = f"{server.host}:{server.port}"
     try:
-        with _Client(tell) as client:
-            _open(client, server)
+        with _Client(server, tell) as client:
+            _greet(client, server)
             return _transact(client, sender, recipients, message)
     except smtplib.SMTPResponseException as error:
         raise SendError(f"{where} refused: {_reply(error.smtp_code, _as_bytes(error.smtp_error))}") from error
@@ -121,11 +121,8 @@ def submit(
         raise SendError(f"{where}: {error}; is it running?") from error
 
 
-def _open(client: _Client, server: Server) -> None:
-    """Connect, greet, and if asked for start TLS and log in."""
-    code, text = client.connect(server.host, server.port)
-    if code != 220:
-        raise smtplib.SMTPConnectError(code, text)
+def _greet(client: _Client, server: Server) -> None:
+    """Greet, and if asked for start TLS and log in."""
     client.ehlo_or_helo_if_needed()
     if server.tls is not None:
         client.starttls(context=server.tls)

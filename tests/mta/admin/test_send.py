@@ -1,14 +1,17 @@
 """``paquebot send`` against scripted servers: what it sends, what it says of refusals, what it never says."""
 
+import base64
 import email
 import re
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
 
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 
 from paquebot_mta.admin.cli import main
@@ -28,6 +31,7 @@ class ScriptedServer(socketserver.ThreadingTCPServer):
         self.replies |= {"MAIL": "250 2.1.0 Ok", "RCPT": "250 2.1.5 Ok", ".": ACCEPTED, "QUIT": "221 2.0.0 Bye"}
         self.lines: list[str] = []
         self.content = b""
+        self.tls: ssl.SSLContext | None = None
 
     @property
     def place(self) -> str:
@@ -46,11 +50,21 @@ class _Session(socketserver.StreamRequestHandler):
             if verb == "DATA" and self.server.replies["DATA"].startswith("354"):
                 self._take_content()
                 self._say(".")
+            if verb == "STARTTLS" and self.server.tls:
+                self._start_tls(self.server.tls)
             if verb == "QUIT":
                 return
 
     def _say(self, key: str) -> None:
         self.wfile.write(self.server.replies.get(key, "502 5.5.1 what?").encode() + b"\r\n")
+
+    def _start_tls(self, context: ssl.SSLContext) -> None:
+        self.request = context.wrap_socket(self.request, server_side=True)
+        self.setup()
+
+    def finish(self) -> None:
+        super().finish()
+        self.request.close()
 
     def _take_content(self) -> None:
         while (line := self.rfile.readline()) not in {b".\r\n", b""}:
@@ -97,6 +111,7 @@ def test_the_body_comes_from_standard_input_dots_and_all(server: ScriptedServer)
 def test_verbose_prints_each_reply(server: ScriptedServer) -> None:
     replies = _send("-v", "--to", "alice@example.test", server=server).stderr.splitlines()
     assert replies[0] == "S: 220 mx.example.test"
+    assert replies[1:3] == ["S: 250-mx.example.test", "S: 250 8BITMIME"]
     assert f"S: {ACCEPTED}" in replies
 
 
@@ -151,6 +166,39 @@ def test_starttls_that_is_not_offered_is_an_error(server: ScriptedServer) -> Non
     assert result.exit_code == 1
     assert "STARTTLS" in result.stderr
     assert not any(line.upper().startswith("MAIL") for line in server.lines)
+
+
+@pytest.fixture
+def tls_server(server: ScriptedServer, tmp_path: Path) -> ScriptedServer:
+    """Offers STARTTLS and AUTH, with a certificate of the authority in ``ca.pem``."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    (tmp_path / "passwords").write_text("bob@example.test other\nalice@example.test s3cret\n")
+    server.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server.tls)
+    server.replies |= {"EHLO": "250-mx.example.test\r\n250-AUTH PLAIN\r\n250 STARTTLS", "STARTTLS": "220 go"}
+    server.replies["AUTH"] = "235 2.7.0 welcome"
+    return server
+
+
+@pytest.mark.parametrize("trust", [["--ca", "ca.pem"], ["--insecure"]])
+def test_a_user_logs_in_over_tls_and_is_the_sender(
+    tls_server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    login = ["--starttls", *trust, "--user", "alice@example.test", "--password-file", "passwords"]
+    result = _send("--to", "bob@example.test", *login, server=tls_server)
+    assert (result.exit_code, result.stderr) == (0, "")
+    (auth,) = [line for line in tls_server.lines if line.startswith("AUTH PLAIN ")]
+    assert base64.b64decode(auth.split()[2]) == b"\0alice@example.test\0s3cret"
+    assert _received(tls_server)["From"] == "alice@example.test"
+
+
+def test_a_certificate_of_a_stranger_is_refused_with_advice(tls_server: ScriptedServer) -> None:
+    tls_server.handle_error = lambda request, client: None  # type: ignore[method-assign,assignment]  # the client left
+    result = _send("--to", "bob@example.test", "--starttls", server=tls_server)
+    assert result.exit_code == 1
+    assert "--ca FILE names whom to trust" in result.stderr
 
 
 def test_an_international_address_needs_smtputf8(server: ScriptedServer) -> None:
