@@ -3,6 +3,7 @@
 from typing import Literal
 
 from paquebot_mta.mail.reply import Reply
+from paquebot_mta.telemetry.events import Notice
 
 Cause = Literal["connect", "timeout", "eof", "protocol", "tls", "refused", "policy", "shutdown", "internal"]
 
@@ -36,3 +37,9 @@ class TlsFaultError(SessionFaultError):
 
 class StaleSessionError(Exception):
     """A kept connection was closed by the peer before it answered MAIL: nothing happened, try a new one."""
+
+
+def fault_notice(part: Literal["relay", "local"], error: Exception) -> Notice:
+    """Tell of a fault of ours: the task is deferred, and someone must look at it."""
+    details: dict[str, str | int | float | bool] = {"part": f"deliver.{part}", "error": type(error).__name__}
+    return Notice(level="error", event="service.fault", details=details)

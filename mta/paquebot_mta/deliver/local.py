@@ -24,6 +24,7 @@ from paquebot_mta.mail.header import field_values
 from paquebot_mta.mail.outcome import Deferred, Delivered, Failed, Looped, Outcome
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.mail.stuffing import BareLineEndError
+from paquebot_mta.telemetry.bus import Emit
 
 DELIVERY_SECONDS: Final = 300.0
 """Deadline of one local delivery, as the reference's."""
@@ -70,12 +71,14 @@ class LocalSurroundings(Struct, frozen=True):
         executor: threads for the disk.
         hostname: our name, part of file names.
         clock: seconds since 1970; randbits: for unique names.
+        emit: is told of faults of ours.
     """
 
     executor: Executor
     hostname: str
     clock: Callable[[], float]
     randbits: Callable[[int], int]
+    emit: Emit | None = None
 
 
 class LocalSlots:
@@ -147,7 +150,9 @@ class LocalTransport:
                 return _LATE
             except OSError as error:
                 return _judge(error)
-            except Exception:
+            except Exception as error:
+                if self._around.emit is not None:
+                    self._around.emit(faults.fault_notice("local", error))
                 return Deferred(faults.INTERNAL)
 
     async def _write(self, task: Task, envelope: Envelope, header: bytes) -> Outcome:

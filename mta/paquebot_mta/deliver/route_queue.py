@@ -130,7 +130,8 @@ class RouteQueue:
             await self._carry_on()
         except SessionFaultError as fault:
             self._unreachable(fault)
-        except Exception:
+        except Exception as error:
+            self._about.emit(faults.fault_notice("relay", error))
             self._unreachable(SessionFaultError("internal", faults.INTERNAL))
         finally:
             self._connections -= 1
@@ -295,7 +296,8 @@ class RouteQueue:
         except asyncio.CancelledError:
             _finish(job, faults.SHUTTING_DOWN, describe(session.hop))
             raise
-        except Exception:
+        except Exception as error:
+            self._about.emit(faults.fault_notice("relay", error))
             _finish(job, faults.INTERNAL, describe(session.hop))
         else:
             if not job.receipt.done():

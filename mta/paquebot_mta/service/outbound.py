@@ -64,7 +64,7 @@ def build_outbound(live: Live, resolver: Resolver, ground: Ground) -> Outbound:
         emit=ground.emit,
     )
     slots = LocalSlots(limits)
-    around = LocalSurroundings(ground.executor, service.hostname, time.time, secrets.randbits)
+    around = LocalSurroundings(ground.executor, service.hostname, time.time, secrets.randbits, ground.emit)
     courier = Courier(
         routes=router,
         relays=RelayDesk(pool, lambda: live),

@@ -4,6 +4,7 @@ import pytest
 
 from paquebot_mta.config.service import OutboundLimits
 from paquebot_mta.mail.outcome import Deferred, Delivered, Failed
+from paquebot_mta.telemetry.events import Notice
 from tests.mta.deliver.relay_rig import impatient, make_task, relay_rig, route_to
 from tests.support.fake_mx import FakeMx
 from tests.support.fake_mx_script import DROP, EXTENSIONS, RESET, STALL, Answer, Script, Step, Then
@@ -170,6 +171,7 @@ async def test_a_command_line_is_never_two() -> None:
     async with FakeMx() as mx, relay_rig() as rig:
         outcome = await rig.outcome(route_to(mx), make_task("a@mx.test>\r\nRSET"))
         assert "RSET" not in mx.sessions[0].verbs()
+    assert [each.event for each in rig.events if isinstance(each, Notice)] == ["service.fault"]
     assert isinstance(outcome, Deferred)
 
 
