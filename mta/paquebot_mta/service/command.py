@@ -1,8 +1,10 @@
 """``paquebot mta``: one worker, or a supervisor of several."""
 
 import asyncio
+import json
 import sys
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +45,10 @@ def command(admin: str, loop: Literal["auto", "uvloop", "asyncio"], **given: Any
     given["log_level"] = given["log_level"] or ""
     options = Options(admin_host=host.strip("[]"), admin_port=int(port), **given)
     supervises = options.workers > 1 and options.worker is None
-    sys.exit(_run(_supervise(options) if supervises else Worker(options).run(), loop))
+    try:
+        sys.exit(_run(_supervise(options) if supervises else Worker(options).run(), loop))
+    except OSError as error:
+        raise click.ClickException(f"--admin {admin}: {error.strerror or error}") from None
 
 
 async def _supervise(options: Options) -> int:
@@ -58,8 +63,10 @@ async def _supervise(options: Options) -> int:
 
 
 def _say(event: str, worker: int, code: int) -> None:
-    """Tell of a worker that died; the workers' own logs say the rest."""
-    print(f'{{"level":"error","event":"{event}","component":"service","worker":{worker},"code":{code}}}', flush=True)
+    """Tell of a worker that died, as the workers' own log lines are told."""
+    ts = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    line = {"ts": ts, "level": "error", "event": event, "component": "service", "worker": worker, "code": code}
+    print(json.dumps(line), flush=True)
 
 
 def _run(main: Coroutine[Any, Any, int], loop: Literal["auto", "uvloop", "asyncio"]) -> int:

@@ -1,7 +1,8 @@
 """Numbers that no event tells: they are read when someone scrapes."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from cryptography import x509
 
 import paquebot_mta
 from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.deliver.settings import RouteInfo
 from paquebot_mta.dispatch.dispatcher import Dispatcher
 from paquebot_mta.mail.ids import Evpid
 from paquebot_mta.schedule.due import Schedule
 from paquebot_mta.spool.store import Spool
+from paquebot_mta.telemetry.labels import endpoint_of
 from paquebot_mta.telemetry.metrics import Metrics
 
 Labels = tuple[str, ...]
@@ -62,6 +65,22 @@ def read_volume(metrics: Metrics, directory: Path, statvfs: Callable[[Path], os.
     metrics.read("paquebot_queue_volume_free_bytes", lambda: (v := statvfs(directory)).f_bavail * v.f_frsize)
     metrics.read("paquebot_queue_volume_size_inodes", lambda: statvfs(directory).f_files)
     metrics.read("paquebot_queue_volume_free_inodes", lambda: statvfs(directory).f_favail)
+
+
+def read_routes(metrics: Metrics, routes: Callable[[], Iterable[RouteInfo]]) -> None:
+    """Routes and connections of the outbound half, by relay action."""
+
+    def by_state() -> Mapping[Labels, float]:
+        return Counter((endpoint_of(each.endpoint), "active" if each.connections else "idle") for each in routes())
+
+    def connections() -> Mapping[Labels, float]:
+        counts: Counter[Labels] = Counter()
+        for each in routes():
+            counts[(endpoint_of(each.endpoint),)] += each.connections
+        return counts
+
+    metrics.read("paquebot_routes", by_state)
+    metrics.read("paquebot_route_connections", connections)
 
 
 def set_build(metrics: Metrics) -> None:

@@ -1,8 +1,11 @@
 """The process's log: made once, fed by the bus and by libraries, reconfigured with each configuration."""
 
+import os
 import secrets
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from paquebot_mta.config.service import Logging
 from paquebot_mta.service.options import Options
@@ -14,6 +17,9 @@ from paquebot_mta.telemetry.metrics import Metrics
 from paquebot_mta.telemetry.privacy import privacy_of
 from paquebot_mta.telemetry.sink import BufferedSink
 
+PSEUDONYM_KEY = "pseudonym.key"
+KEY_BYTES = 32
+
 
 class Output:
     """Log lines to standard output."""
@@ -22,8 +28,7 @@ class Output:
         """Start writing; ``options.log_level`` beats the configuration's."""
         self._options = options
         self._sink = BufferedSink(sys.stdout.fileno())
-        # Without a key of the configuration's, pseudonyms hold for this process only, and can't be guessed.
-        self._fallback_key = secrets.token_bytes(32)
+        self._fallback_key = _fallback_key(options.spool / PSEUDONYM_KEY)
         metrics.read("paquebot_report_dropped_total", lambda: {("bus",): bus.dropped, ("log",): self._sink.dropped})
         self.log = Log(
             self._sink,
@@ -49,3 +54,23 @@ def _level(name: str) -> Level | None:
     """Read a level's name; an empty one is none."""
     levels: tuple[Level, ...] = ("debug", "info", "warning", "error")
     return next((level for level in levels if level == name), None)
+
+
+def _fallback_key(path: Path) -> bytes:
+    """Without a key of the configuration's: the volume's own, so that all processes on it show one person alike.
+
+    The first process makes it; where that is impossible pseudonyms hold for this process only.
+    """
+    key = secrets.token_bytes(KEY_BYTES)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.touch(mode=0o600)
+        draft.write_bytes(key)
+        # A link is made once: whoever comes second reads the first one's key, whole.
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+        return path.read_bytes()[:KEY_BYTES]
+    except OSError:
+        return key

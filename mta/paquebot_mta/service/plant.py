@@ -10,6 +10,7 @@ from typing import Literal
 from paquebot_mta.accept.listener import Acceptor
 from paquebot_mta.admin.controls import RouteEntry
 from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.deliver.settings import RouteInfo
 from paquebot_mta.dispatch.dispatcher import Dispatcher
 from paquebot_mta.dispatch.notifier import BounceNotifier
 from paquebot_mta.dispatch.settle import Settler
@@ -87,7 +88,10 @@ class Plant:
 
     def routes(self) -> list[RouteEntry]:
         """Routes with connections or waiting mail, those of replaced configurations too."""
-        return [route_entry(info) for each in (*self._retired, self._outbound) for info in each.pool.routes()]
+        return [route_entry(info) for info in self._route_infos()]
+
+    def _route_infos(self) -> list[RouteInfo]:
+        return [info for each in (*self._retired, self._outbound) for info in each.pool.routes()]
 
     async def drain(self, grace_seconds: float) -> None:
         """Stop in the order of the way: accept nothing, end what is in flight, say goodbye to the volume."""
@@ -132,6 +136,8 @@ class Plant:
         """Numbers that follow the configuration."""
         metrics, ends = self._metrics, gauges.certificate_ends(self.live.config)
         gauges.read_queue(metrics, self.dispatcher, self.spool)
+        gauges.read_routes(metrics, self._route_infos)
+        metrics.read("paquebot_listener_up", lambda: {(name,): 1.0 for name in self.acceptor.addresses()})
         metrics.read("paquebot_tls_certificate_not_after_timestamp_seconds", lambda: ends)
 
 

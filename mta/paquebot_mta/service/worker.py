@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ class Worker:
     def __init__(self, options: Options) -> None:
         """Nothing starts before ``run``."""
         self._options = options
+        self._started_at = time.monotonic()
         self._bus = Bus()
         self._metrics = Metrics(options.config.name)
         self._bus.subscribe(self._metrics.consume)
@@ -63,6 +65,7 @@ class Worker:
         config = await self._first_config()
         if config is None:
             return 0
+        self._metrics.resource = config.service.name
         self._output.configure(config.service.logging)
         self._plant = plant = await open_plant(config, self._options, self._bus, self._metrics)
         self._tell_loaded()
@@ -136,11 +139,16 @@ class Worker:
             config=plant.config,
             metrics=lambda: exposition(self._metrics.registry),
             routes=plant.routes,
-            stats=lambda: {f"queue.{name}": float(value) for name, value in _fields(plant.spool.stats())},
+            stats=lambda: self._stats(plant.spool.stats()),
             pause_accept=plant.acceptor.pause,
             status=self._status,
             emit=self._bus.emit,
         )
+
+    def _stats(self, spool: SpoolStats) -> dict[str, float]:
+        """Counts of this worker."""
+        uptime = {"uptime": float(int(time.monotonic() - self._started_at))}
+        return uptime | {f"queue.{name}": float(value) for name, value in _fields(spool)}
 
     def _status(self, paused: tuple[Part, ...]) -> Status:
         """How this worker is."""
@@ -168,12 +176,14 @@ class Worker:
         return [f"{name} {address}" for name, address in bound.items()]
 
     async def _watch_lag(self) -> None:
-        """Measure how late the event loop is."""
-        loop = asyncio.get_running_loop()
+        """Measure how late the event loop is; and end when the supervisor is gone, for nobody else would stop us."""
+        loop, parent = asyncio.get_running_loop(), os.getppid()
         while True:
             due = loop.time() + LAG_INTERVAL_SECONDS
             await asyncio.sleep(LAG_INTERVAL_SECONDS)
             self._metrics.observe("paquebot_event_loop_lag_seconds", max(0.0, loop.time() - due))
+            if self._options.worker is not None and os.getppid() != parent:
+                self._stop.set()
 
     async def _until_stopped(self, *work: Awaitable[None]) -> None:
         """Run background work until the end is asked for; work that breaks is a fault of ours and is told."""

@@ -80,6 +80,7 @@ _OTHERS: Final = (
     LogName("service.stopped", "service", "info", "the process ends"),
     LogName("worker.died", "service", "error", "a worker ended by itself and was started again"),
     LogName("service.fault", "service", "error", "a part of the service failed and was started again, or given up"),
+    LogName("worker.died", "service", "error", "a worker process ended by itself; it is started again"),
     LogName("admin.command", "admin", "info", "an operator did something"),
     LogName("dns.fault", "resolver", "warning", "the resolver's servers can't be used"),
     LogName("library.message", "library", "warning", "a library said something"),

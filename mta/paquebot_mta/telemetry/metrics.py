@@ -22,6 +22,7 @@ class Metrics:
 
     Attributes:
         registry: of its own, with nothing but the catalogue.
+        resource: may be changed once the configuration is known.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._store = Store()
         self.registry.register(self._store)
-        self._resource = resource
+        self.resource = resource
         self._wall_clock = wall_clock
         self._dialogues = Dialogues(monotonic)
         self._events = self._store.series("paquebot_report_events_total")
@@ -91,9 +92,9 @@ class Metrics:
         if not loaded:
             return
         self.set("paquebot_config_last_reload_success_timestamp_seconds", self._wall_clock())
-        self.set("paquebot_config_generation", event.generation, self._resource)
+        self.set("paquebot_config_generation", event.generation, self.resource)
         self._store.series("paquebot_config_info").clear()
-        self.set("paquebot_config_info", 1, self._resource, event.digest[:8])
+        self.set("paquebot_config_info", 1, self.resource, event.digest[:8])
 
 
 def exposition(registry: CollectorRegistry) -> bytes:
