@@ -82,10 +82,11 @@ def print_json(values: Iterable[object], *, lines: bool) -> None:
         for value in values:
             click.echo(to_json(value))
         return
-    click.echo("[", nl=False)
-    for index, value in enumerate(values):
-        click.echo(("," if index else "") + "\n  " + to_json(value), nl=False)
-    click.echo("\n]")
+    opening = "[\n  "
+    for value in values:
+        click.echo(opening + to_json(value), nl=False)
+        opening = ",\n  "
+    click.echo("[]" if opening[0] == "[" else "\n]")
 
 
 def to_json(value: object) -> str:
