@@ -75,21 +75,27 @@ class SessionCore(Deadlines, SMTP):
         raise NotImplementedError
 
     def arrive(self) -> None:
-        """Begin: the connection is there."""
+        """Greet: the connection is there."""
         raise NotImplementedError
 
     def finish(self) -> None:
         """End: the connection is gone and no work is left. Called once or more."""
         raise NotImplementedError
 
+    def begin(self, peer: Any, local: Any) -> None:
+        """Know who is there; ``peer`` and ``local`` are the ends of the connection as sockets name them."""
+        self.session = self._create_session()
+        self.envelope = self._create_envelope()
+        self.session.locate(peer, local)
+        self.begin_deadlines()
+
     # The transport's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a session."""
         self.transport = transport
-        self.session = self._create_session()
-        self.envelope = self._create_envelope()
-        self.session.locate(transport)
+        if transport.get_extra_info("ssl_object") is None:
+            self.begin(transport.get_extra_info("peername"), transport.get_extra_info("sockname"))
         self.arrive()
 
     def data_received(self, data: bytes) -> None:

@@ -24,7 +24,8 @@ _WAITING: Final = 64
 """Checks that may wait for a thread; more are answered 454, because their clients would be gone anyway."""
 _FAULT: Final = "454 4.7.0 Temporary authentication failure"
 _BCRYPT_BYTES: Final = 72
-_NOBODY: Final = "$2b$10$abcdefghijklmnopqrstuu5Lo0g67CiD3M4RpN1BmBb4Crp5w7dbK"
+NOBODY: Final = "$2b$10$abcdefghijklmnopqrstuu5Lo0g67CiD3M4RpN1BmBb4Crp5w7dbK"
+"""What names are checked against before the first known one came by."""
 
 
 class PasswordChecker:
@@ -36,7 +37,7 @@ class PasswordChecker:
         self._sleep = sleep
         self._pool = ThreadPoolExecutor(_THREADS, "password")
         self._waiting = 0
-        self._last_seen = _NOBODY  # so that unknown names cost what known ones do
+        self._last_seen = NOBODY  # so that unknown names cost what known ones do
 
     async def authenticate(self, policy: ListenerPolicy, login: bytes, password: bytes) -> AuthResult:
         """Judge a name and a password; ``message`` is set if that was not possible."""

@@ -1,6 +1,7 @@
 """The life of a connection: admission, name, TLS from the first byte, banner; timeouts, goodbye, and the last event."""
 
 import asyncio
+import socket
 from contextlib import suppress
 from typing import Final, Literal, cast
 
@@ -28,19 +29,42 @@ class LinkSession(TlsSession):
 
     def arrive(self) -> None:
         """Count the session in and greet it, at once if nothing has to be asked first."""
-        self.begin_deadlines()
-        address = self.session.client_address
-        refusal = self.host.admit(self, address)
+        if self.transport.get_extra_info("ssl_object") is not None:
+            self.secured()
+            self._greet()
+            self.settle()
+            return
+        refusal = self.host.admit(self, self.session.client_address)
         if refusal is not None:
             self._connected()
             self._refuse(refusal)
-        elif self.policy.listener.tls.mode == "Implicit" or self._wants_name():
+            self.say_goodbye(refusal, "limit")
+        elif self._wants_name():
             self.work(self._open())
         else:
             self._connected()
             self._greet()
-            self.flush()
-            self.expect_input(data=False)
+            self.settle()
+
+    async def open_secure(self, connection: socket.socket) -> None:
+        """Begin with TLS from the first byte (RFC 8314, 3.3); ``arrive`` follows when the handshake is done.
+
+        Takes the accepted socket, because a transport would read the client's hello before TLS could.
+        """
+        self.begin(connection.getpeername(), connection.getsockname())
+        refusal = self.host.admit(self, self.session.client_address)
+        if refusal is None:
+            await self._look_up_name()
+            self._connected()
+            await self.shake_hands(connection)
+        else:
+            self._connected()
+            self._refuse(refusal)
+            with suppress(OSError):
+                connection.send(refusal.encode())  # in the clear, as a handshake is what we can't afford
+            connection.close()
+            self.reason = "limit"
+            self.finish()
 
     def _wants_name(self) -> bool:
         address = self.session.client_address
@@ -50,14 +74,9 @@ class LinkSession(TlsSession):
         return self.host.lookup_name is not None
 
     async def _open(self) -> None:
-        implicit_tls = self.policy.listener.tls.mode == "Implicit"
-        if implicit_tls:
-            self.transport.pause_reading()
         try:
             await self._look_up_name()
             self._connected()
-            if implicit_tls:
-                await self.start_tls()
             if len(self._input):
                 self._refuse_early_talker()
             elif not self.closing:
@@ -108,7 +127,6 @@ class LinkSession(TlsSession):
             self._emit(Attempt(direction="in", outcome="policy_rejected"))
         else:
             self._emit(Attempt(direction="in", outcome="fault", fault="overload"))
-        self.say_goodbye(refusal, "limit")
 
     def _refuse_early_talker(self) -> None:
         """A client must wait for the banner (RFC 5321, 4.3.1)."""
@@ -137,7 +155,8 @@ class LinkSession(TlsSession):
         self.closing = True
         if self._task is not None and not self.committing:
             self._task.cancel()
-        self.transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     async def fail(self, error: Exception) -> None:
         """Answer a fault of ours: 451 and the end of the session, no details to the client."""

@@ -1,9 +1,7 @@
 """The listeners: sockets bound, sessions counted and swept, policy replaced while they run, drained at the end."""
 
 import asyncio
-import os
 import socket
-import stat
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
@@ -14,6 +12,7 @@ from paquebot_mta.accept.host import Authenticator, Hook, LookupName, Sweepable
 from paquebot_mta.accept.policy import AcceptPolicy, ListenerPolicy
 from paquebot_mta.accept.receiver import Receiver
 from paquebot_mta.accept.session import MtaSession
+from paquebot_mta.accept.sockets import BACKLOG, UNIX, Closeable, SecureServer, bind
 from paquebot_mta.accept.state import spell_endpoint
 from paquebot_mta.config.listeners import Listener
 from paquebot_mta.mail.envelope import Message
@@ -22,9 +21,7 @@ from paquebot_mta.mail.reply import Reply
 from paquebot_mta.spool.store import Spool
 from paquebot_mta.telemetry.bus import Emit
 
-_BACKLOG: Final = 1_024
 _SWEEP_SECONDS: Final = 1.0
-_UNIX: Final = "unix:"
 
 
 class Acceptor:
@@ -62,7 +59,8 @@ class Acceptor:
         self.draining = False
         self._paused = False
         self._policy = policy
-        self._servers: dict[str, asyncio.Server] = {}
+        self._servers: dict[str, Closeable] = {}
+        self._addresses: dict[str, str] = {}
         self._sessions: set[Sweepable] = set()
         self._per_client: Counter[str] = Counter()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -83,7 +81,7 @@ class Acceptor:
             raise
         self._sweep(loop)
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> asyncio.Server:
+    async def _listen(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> Closeable:
         def begin() -> MtaSession:
             return MtaSession(self, self._policy.listeners[listener.name])
 
@@ -92,13 +90,16 @@ class Acceptor:
         except OSError as error:
             where = f"listener {listener.name}: {listener.address}:{listener.port}"
             raise OSError(error.errno, f"{where}: {error.strerror}") from error
+        self._addresses[listener.name] = _spell(bound.getsockname())
+        if listener.tls.mode == "Implicit":
+            return SecureServer(begin, bound)
         if bound.family == socket.AF_UNIX:
-            return await loop.create_unix_server(begin, sock=bound, backlog=_BACKLOG)
-        return await loop.create_server(begin, sock=bound, backlog=_BACKLOG)
+            return await loop.create_unix_server(begin, sock=bound, backlog=BACKLOG)
+        return await loop.create_server(begin, sock=bound, backlog=BACKLOG)
 
     def addresses(self) -> dict[str, str]:
         """What is bound, by listener: ``192.0.2.1:25``, ``[::]:25`` or ``unix:/path``."""
-        return {name: _spell(server.sockets[0].getsockname()) for name, server in self._servers.items()}
+        return dict(self._addresses)
 
     def replace_policy(self, policy: AcceptPolicy) -> None:
         """Use another policy: for new sessions at once, for others from their next transaction or handshake on.
@@ -194,37 +195,5 @@ def hooks_of(handler: object) -> dict[str, Hook]:
     return {name.removeprefix("handle_"): getattr(handler, name) for name in names}
 
 
-def bind(address: str, port: int) -> socket.socket:
-    """Make a bound socket for an IP address, or for ``unix:/path`` (a socket left behind there is replaced).
-
-    Raises:
-        OSError: it can't be bound.
-    """
-    if address.startswith(_UNIX):
-        return _bind_path(address.removeprefix(_UNIX))
-    bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # workers share the port
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        bound.bind((address, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def _bind_path(path: str) -> socket.socket:
-    if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
-        os.unlink(path)
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        bound.bind(path)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
 def _spell(name: Any) -> str:
-    return spell_endpoint(name[0], name[1]) if isinstance(name, tuple) else f"{_UNIX}{name}"
+    return spell_endpoint(name[0], name[1]) if isinstance(name, tuple) else f"{UNIX}{name}"

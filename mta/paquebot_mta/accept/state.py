@@ -44,10 +44,9 @@ class SessionState(BaseSession):
         self.tls_verified = False
         self.messages = 0
 
-    def locate(self, transport: asyncio.BaseTransport) -> None:
-        """Note both ends of the connection."""
-        self.peer = transport.get_extra_info("peername")
-        local: Any = transport.get_extra_info("sockname")
+    def locate(self, peer: Any, local: Any) -> None:
+        """Note both ends of the connection, as sockets name them."""
+        self.peer = peer
         if not isinstance(self.peer, tuple):
             self.source = self.destination = f"unix:{local or ''}"
             return

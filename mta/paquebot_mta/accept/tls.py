@@ -1,5 +1,6 @@
 """STARTTLS (RFC 3207) and TLS from the first byte (RFC 8314), on the running loop's own implementation."""
 
+import socket
 import ssl
 from typing import Final, Literal
 
@@ -26,7 +27,8 @@ class TlsSession(SessionCore):
 
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's spelling
         """Start TLS; all that the client said before is forgotten (RFC 3207, 4.2)."""
-        if self.session.tls_version or self.policy.listener.tls.mode != "StartTLS":
+        context = self._context()
+        if self.session.tls_version or context is None or self.policy.listener.tls.mode != "StartTLS":
             self.reply(answers.NOT_SUPPORTED)
         elif arg:
             self.reply(answers.SYNTAX)
@@ -35,37 +37,55 @@ class TlsSession(SessionCore):
         else:
             self.reply(answers.START_TLS)
             self.flush()
-            await self.start_tls()
+            await self._start_tls(context)
 
-    async def start_tls(self) -> None:
+    async def _start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands; a failure ends the session without a reply: there is nobody who could read it."""
-        policy = self.host.policy_of(self._endpoint) or self.policy
-        context = policy.tls
-        if context is None:
-            self.close("tls")
-            return
         try:
             self.transport = await self.loop.start_tls(
                 self.transport,
                 self,
                 context,
                 server_side=True,
-                ssl_handshake_timeout=policy.limits.handshake_timeout_seconds,
+                ssl_handshake_timeout=self.policy.limits.handshake_timeout_seconds,
                 ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
             )
         except (ssl.SSLError, OSError) as error:
             self._handshake_failed(error)
+            self.transport.abort()
             return
-        self._secured()
+        self.secured()
         await self.call("STARTTLS")
+
+    async def shake_hands(self, connection: socket.socket) -> None:
+        """Shake hands on an accepted socket; ``connection_made`` is called when that went well."""
+        context = self._context()
+        try:
+            if context is None:
+                raise ConnectionError("no certificate any more")
+            await self.loop.connect_accepted_socket(
+                lambda: self,
+                connection,
+                ssl=context,
+                ssl_handshake_timeout=self.policy.limits.handshake_timeout_seconds,
+                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+            )
+        except (ssl.SSLError, OSError) as error:
+            self._handshake_failed(error)
+            connection.close()
+            self.finish()
+
+    def _context(self) -> ssl.SSLContext | None:
+        """The newest one: certificates change while sessions run."""
+        return (self.host.policy_of(self._endpoint) or self.policy).tls
 
     def _handshake_failed(self, error: Exception) -> None:
         self._emit(TlsFailure(direction="in", session=self.session.id, reason=classify(error)))
         self.reason = self.reason or "tls"
         self.closing = self._lost = True
-        self.transport.abort()
 
-    def _secured(self) -> None:
+    def secured(self) -> None:
+        """Note what TLS agreed on, and forget who the client said it was."""
         session, connection = self.session, self.transport.get_extra_info("ssl_object")
         name, version, bits = connection.cipher()
         session.ssl = {"ssl_object": connection}

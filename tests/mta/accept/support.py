@@ -4,7 +4,7 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -177,6 +177,12 @@ class Client:
         await self.send(content)
         return await self.reply()
 
+    async def data_of_lines(self, size: int) -> str:
+        """Send a transaction with that much content, in lines of a usual length."""
+        await self.ask("RSET")
+        await self.envelope()
+        return await self.data(b"a: b\r\n\r\n" + (b"x" * 70 + b"\r\n") * (size // 72) + b".\r\n")
+
     async def closed(self) -> bool:
         """Whether the server closes; anything it still says is an error."""
         return await asyncio.wait_for(self.reader.read(), 5) == b""
@@ -234,7 +240,7 @@ def make_policy(
     rules: Rules,
     *listeners: Listener,
     limits: Limits | None = None,
-    tables: dict[str, Table] | None = None,
+    tables: Mapping[str, Table] | None = None,
     certificates: dict[str, Certificate] | None = None,
 ) -> AcceptPolicy:
     service = ServiceShard(
@@ -257,7 +263,7 @@ def _loopback(address: str) -> str:
 async def serve(
     *listeners: Listener,
     limits: Limits | None = None,
-    tables: dict[str, Table] | None = None,
+    tables: Mapping[str, Table] | None = None,
     certificates: dict[str, Certificate] | None = None,
     lookup_name: LookupName | None = None,
 ) -> AsyncIterator[Served]:
