@@ -24,8 +24,8 @@ _WAITING: Final = 64
 """Checks that may wait for a thread; more are answered 454, because their clients would be gone anyway."""
 _FAULT: Final = "454 4.7.0 Temporary authentication failure"
 _BCRYPT_BYTES: Final = 72
-NOBODY: Final = "$2b$10$abcdefghijklmnopqrstuu5Lo0g67CiD3M4RpN1BmBb4Crp5w7dbK"
-"""What names are checked against before the first known one came by."""
+NOBODY: Final = "$2b$10$27/uFee8uSO0JKPhsttmv.acB.uIST3IGOrIOG/bKt2ErbMyQuZZu"
+"""A hash of random bytes: what names are checked against before the first known one came by."""
 
 
 class PasswordChecker:
