@@ -87,22 +87,39 @@ class LocalSlots:
     def __init__(self, limits: OutboundLimits) -> None:
         """Start with all free."""
         self._all = asyncio.Semaphore(limits.local_deliveries)
-        self._per_user = limits.local_deliveries_per_user
-        self._users: dict[str, asyncio.Semaphore] = {}
-        self._waiting: Counter[str] = Counter()
+        self._users = _Shares(limits.local_deliveries_per_user)
+        self._files = _Shares(1)
 
     @contextlib.asynccontextmanager
     async def hold(self, user: str) -> AsyncIterator[None]:
         """Wait for a slot; a user's own limit never holds a slot that others could use."""
-        mine = self._users.setdefault(user, asyncio.Semaphore(self._per_user))
-        self._waiting[user] += 1
+        async with self._users.hold(user), self._all:
+            yield
+
+    def alone(self, path: str) -> contextlib.AbstractAsyncContextManager[None]:
+        """Wait until no other delivery of this process writes to the file."""
+        return self._files.hold(path)
+
+
+class _Shares:
+    """A semaphore for each name, kept while someone uses it."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._semaphores: dict[str, asyncio.Semaphore] = {}
+        self._users: Counter[str] = Counter()
+
+    @contextlib.asynccontextmanager
+    async def hold(self, name: str) -> AsyncIterator[None]:
+        semaphore = self._semaphores.setdefault(name, asyncio.Semaphore(self._size))
+        self._users[name] += 1
         try:
-            async with mine, self._all:
+            async with semaphore:
                 yield
         finally:
-            self._waiting[user] -= 1
-            if not self._waiting[user]:
-                del self._waiting[user], self._users[user]
+            self._users[name] -= 1
+            if not self._users[name]:
+                del self._users[name], self._semaphores[name]
 
 
 class LocalTransport:
@@ -110,7 +127,7 @@ class LocalTransport:
 
     def __init__(self, slots: LocalSlots, around: LocalSurroundings) -> None:
         """Keep what all deliveries need."""
-        self._slots = slots
+        self.slots = slots
         self._around = around
 
     def open_box(self, envelope: Envelope, reverse_path: str, header: bytes) -> tuple[Box, Encoder]:
@@ -138,7 +155,7 @@ class LocalTransport:
     async def _deliver(self, task: Task, envelope: Envelope, header: bytes) -> Outcome:
         if has_been_delivered(header, envelope.destination):
             return _LOOPED
-        async with self._slots.hold(envelope.user or envelope.destination):
+        async with self.slots.hold(envelope.user or envelope.destination):
             try:
                 async with asyncio.timeout(DELIVERY_SECONDS), self.guard(envelope):
                     return await self._write(task, envelope, header)

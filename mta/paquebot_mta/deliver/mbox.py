@@ -1,14 +1,11 @@
 """Delivery into mbox files (RFC 4155), "From " quoted reversibly (mboxrd): locked, synced, cut back on failure."""
 
-import asyncio
 import contextlib
 import fcntl
 import os
 import re
 import stat
 import time
-from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -32,27 +29,15 @@ class MboxTransport(LocalTransport):
         """Keep the action."""
         super().__init__(slots, around)
         self._action = action
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._users: Counter[str] = Counter()
 
     def open_box(self, envelope: Envelope, reverse_path: str, header: bytes) -> tuple[Box, "MboxLines"]:
         """Append to the envelope's file."""
         path = Path(mailbox_path(self._action.path, envelope))
         return MboxBox(path, separator(reverse_path, self._around.clock())), MboxLines()
 
-    @contextlib.asynccontextmanager
-    async def guard(self, envelope: Envelope) -> AsyncIterator[None]:
+    def guard(self, envelope: Envelope) -> contextlib.AbstractAsyncContextManager[None]:
         """Let one delivery at a time wait for the file's lock, so that a busy file never takes all threads."""
-        path = mailbox_path(self._action.path, envelope)
-        lock = self._locks.setdefault(path, asyncio.Lock())
-        self._users[path] += 1
-        try:
-            async with lock:
-                yield
-        finally:
-            self._users[path] -= 1
-            if not self._users[path]:
-                del self._users[path], self._locks[path]
+        return self.slots.alone(mailbox_path(self._action.path, envelope))
 
 
 class MboxBox:
