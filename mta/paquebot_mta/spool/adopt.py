@@ -18,6 +18,8 @@ from paquebot_mta.spool.owner import Owner, create_owner, overwrite_owner, read_
 from paquebot_mta.spool.segment import Home
 
 _MAX_CHAIN: Final = 1_000
+_HIDDEN: Final = ".new-"
+_HIDDEN_SECONDS: Final = 3_600.0
 
 
 def make_home(disk: Disk, layout: Layout, incarnation: str) -> Home:
@@ -26,7 +28,7 @@ def make_home(disk: Disk, layout: Layout, incarnation: str) -> Home:
     Raises:
         OSError: it can't be made.
     """
-    hidden = layout.at("pods", f".new-{incarnation}")
+    hidden = layout.at("pods", f"{_HIDDEN}{incarnation}")
     disk.mkdir(hidden)
     lock_fd = disk.open(f"{hidden}/lock", os.O_RDWR | os.O_CREAT)
     if not disk.lock(lock_fd):
@@ -142,8 +144,8 @@ class Adopter:
         if grace_seconds <= 0:
             self._remove(grave)
 
-    def sweep_graves(self, grace_seconds: float) -> None:
-        """Remove what was buried long enough ago.
+    def sweep(self, grace_seconds: float) -> None:
+        """Remove what was buried long enough ago, and directories whose making was cut short by a crash.
 
         Raises:
             OSError: something stays, for the next time.
@@ -152,6 +154,10 @@ class Adopter:
             buried_at = name.rpartition(".")[2]
             if buried_at.isdecimal() and self.clock() - int(buried_at) >= grace_seconds:
                 self._remove(self.layout.at("grave", name))
+        for name in self.disk.names(self.layout.at("pods")):
+            path = self.layout.at("pods", name)
+            if name.startswith(_HIDDEN) and self.clock() - self.disk.modified(path) >= _HIDDEN_SECONDS:
+                self._remove(path)
 
     def _remove(self, grave: str) -> None:
         """Remove a directory of plain files; another process may do the same at once."""

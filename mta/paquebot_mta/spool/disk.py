@@ -61,6 +61,9 @@ class Disk(Protocol):
     def exists(self, path: str) -> bool:
         """Tell whether the name exists now."""
 
+    def modified(self, path: str) -> float:
+        """When it was changed last, seconds since 1970 on the volume's clock."""
+
     def lock(self, fd: int) -> bool:
         """Take the file's exclusive lock without waiting; it is held until the descriptor is closed."""
 
@@ -142,6 +145,10 @@ class RealDisk:
     def exists(self, path: str) -> bool:
         """See ``Disk``."""
         return os.path.lexists(path)
+
+    def modified(self, path: str) -> float:
+        """See ``Disk``."""
+        return os.lstat(path).st_mtime
 
     def lock(self, fd: int) -> bool:
         """See ``Disk``."""

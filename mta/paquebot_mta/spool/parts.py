@@ -144,7 +144,7 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
     ownership = Ownership(disk, f"{own.path}/owner", Owner(incarnation))
     adopter = Adopter(disk, layout, incarnation, given.randbits, given.clock)
     with suppress(OSError):
-        adopter.sweep_graves(options.grave_seconds)
+        adopter.sweep(options.grave_seconds)
     files = ThreadPoolExecutor(4, "spool-file")
     circuit = Circuit(options, given.monotonic, given.randbits, given.notify)
     space = SpaceWatch(disk, own.path, options, given.monotonic, given.notify)

@@ -17,7 +17,7 @@ NewRecord = tuple[Kind, int, bytes]
 """Kind, message id as a number (0: none), payload."""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Home:
     """The directory of an incarnation: our own, or one that we adopted.
 
@@ -32,7 +32,7 @@ class Home:
     segments: dict[int, "Segment"] = field(default_factory=dict)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Segment:
     """One file and what of it is still needed.
 
