@@ -84,6 +84,13 @@ class Dispatcher:
         self.schedule.forget(evpid)
         self.ages.forget(evpid)
 
+    def suspend(self, evpid: Evpid) -> bool:
+        """Hold a waiting envelope back until it is resumed; False if it is in flight or not here."""
+        if self.holds.forget(evpid):
+            self.schedule.hold(evpid, self._clock())
+            return True
+        return self.schedule.suspend(evpid)
+
     def wake(self) -> None:
         """Look at the schedule again: someone changed it."""
         self._wake.set()

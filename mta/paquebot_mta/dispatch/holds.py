@@ -4,8 +4,8 @@ A destination that is dead or slow keeps only so many envelopes busy; the rest w
 the places of other destinations (OpenSMTPD's hold queue).
 """
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import islice
 from typing import Literal
 
 from paquebot_mta.dispatch.groups import Destination
@@ -21,18 +21,20 @@ class Holds:
         """``limit``: envelopes in flight for one destination."""
         self._limit = limit
         self._inflight: dict[Destination, int] = {}
-        self._waiting: dict[Destination, deque[Evpid]] = {}
+        self._waiting: dict[Destination, dict[Evpid, None]] = {}
+        self._places: dict[Evpid, Destination] = {}
         self._parts: dict[Destination, Part] = {}
         self._paused: set[Part] = set()
 
-    def enter(self, destination: Destination, part: Part, evpids: Iterable[Evpid]) -> bool:
+    def enter(self, destination: Destination, part: Part, evpids: Sequence[Evpid]) -> bool:
         """Ask for places; False means that the ids are kept here until ``leave`` or ``resume`` releases them."""
         busy = self._inflight.get(destination, 0)
         if part in self._paused or busy >= self._limit:
             self._parts[destination] = part
-            self._waiting.setdefault(destination, deque()).extend(evpids)
+            self._waiting.setdefault(destination, {}).update(dict.fromkeys(evpids))
+            self._places.update(dict.fromkeys(evpids, destination))
             return False
-        self._inflight[destination] = busy + len(tuple(evpids))
+        self._inflight[destination] = busy + len(evpids)
         return True
 
     def leave(self, destination: Destination, count: int) -> list[Evpid]:
@@ -44,15 +46,18 @@ class Holds:
             self._inflight.pop(destination, None)
         return self._release(destination, self._limit - max(busy, 0))
 
+    def __contains__(self, evpid: Evpid) -> bool:
+        return evpid in self._places
+
     def forget(self, evpid: Evpid) -> bool:
         """Drop a waiting id; False if it does not wait here."""
-        for destination, waiting in self._waiting.items():
-            if evpid in waiting:
-                waiting.remove(evpid)
-                if not waiting:
-                    del self._waiting[destination]
-                return True
-        return False
+        if (destination := self._places.pop(evpid, None)) is None:
+            return False
+        waiting = self._waiting[destination]
+        del waiting[evpid]
+        if not waiting:
+            del self._waiting[destination], self._parts[destination]
+        return True
 
     def pause(self, part: Part) -> None:
         """Let nothing of that kind start."""
@@ -72,15 +77,14 @@ class Holds:
 
     def waiting(self) -> int:
         """How many envelopes wait here."""
-        return sum(map(len, self._waiting.values()))
+        return len(self._places)
 
     def _release(self, destination: Destination, room: int) -> list[Evpid]:
         """Take out as many waiting ids as there is room for."""
         waiting = self._waiting.get(destination)
         if not waiting or self._parts.get(destination) in self._paused:
             return []
-        released = [waiting.popleft() for _ in range(min(room, len(waiting)))]
-        if not waiting:
-            del self._waiting[destination]
-            self._parts.pop(destination, None)
+        released = list(islice(waiting, room))
+        for evpid in released:
+            self.forget(evpid)
         return released

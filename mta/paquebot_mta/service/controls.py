@@ -118,8 +118,7 @@ class WorkerControls:
 
     async def suspend(self, target: str) -> int:
         """Hold envelopes back."""
-        schedule = self._dispatcher.schedule
-        return await self._mark(target, schedule.suspend, suspended=True)
+        return await self._mark(target, self._dispatcher.suspend, suspended=True)
 
     async def resume(self, target: str) -> int:
         """Let suspended envelopes go on."""
@@ -173,7 +172,13 @@ class WorkerControls:
         message, config, schedule = stored.message, self._config(), self._dispatcher.schedule
         action = resolve_action(config, envelope.action)
         local = is_local(action)
-        flags = {"bounce": message.kind == "bounce", "auth": bool(message.user), "suspend": state.suspended}
+        held = envelope.evpid in self._dispatcher.holds
+        flags = {
+            "bounce": message.kind == "bounce",
+            "auth": bool(message.user),
+            "suspend": state.suspended,
+            "hold": held,
+        }
         return QueueEntry(
             evpid=envelope.evpid,
             family=_family(message.client_address),
@@ -186,7 +191,7 @@ class WorkerControls:
             expires_at=expires_at(message.created_at, envelope.ttl_seconds or config.service.queue.ttl_seconds),
             last_attempt_at=state.last_attempt_at,
             attempts=state.attempts,
-            state=schedule.state(envelope.evpid) or "pending",
+            state="pending" if held else schedule.state(envelope.evpid) or "pending",
             due_at=schedule.due_at(envelope.evpid) or state.due_at,
             error=str(state.last_reply) if state.last_reply else "",
             size=message.size,

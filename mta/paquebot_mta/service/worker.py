@@ -123,7 +123,7 @@ class Worker:
 
     async def _open_admin(self, plant: Plant) -> list[Running]:
         """Open the control socket, and the admin port unless a supervisor has it."""
-        controls = WorkerControls(self._parts(plant), Tracer(self._bus))
+        controls = WorkerControls(self._parts(plant), Tracer(self._bus, time.time))
         self._options.runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         running = [await start_worker_socket(controls, self._options.control_socket)]
         if self._options.worker is None:
