@@ -76,7 +76,9 @@ def for_domain(name: str) -> Rule:
 
 
 def test_mail_goes_out_by_mx_lookup_byte_for_byte(paquebot: Paquebot, postfix: Postfix) -> None:
-    content = b"Subject: by mx\r\n\r\n.dot\r\n\xe9 8 bit\r\n" + b"l" * 998 + b"\r\n"
+    # Without these Postfix would add them.
+    head = b"From: joe@client.test\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <1@client.test>\r\n"
+    content = head + b"Subject: by mx\r\n\r\n.dot\r\n\xe9 8 bit\r\n" + b"l" * 998 + b"\r\n"
     paquebot.send("joe@client.test", ["friend@far.test"], content=content).checked()
     (stored,) = postfix.wait_for_delivered("friend@far.test")
     assert stored.endswith(b"\n" + content.replace(b"\r\n", b"\n"))
@@ -85,7 +87,7 @@ def test_mail_goes_out_by_mx_lookup_byte_for_byte(paquebot: Paquebot, postfix: P
     (delivery,) = paquebot.wait_for_log("delivery.delivered", to="friend@far.test")
     assert delivery["relay"] == "127.0.0.1 (mx.far.test)"
     assert delivery["stat"].startswith("250 2.0.0 Ok: queued as ")
-    assert delivery["tls_version"] == "TLSv1.3"
+    assert delivery["tls_version"].startswith("TLSv1.3")
 
 
 def test_an_authenticated_user_reaches_any_domain(paquebot: Paquebot, postfix: Postfix) -> None:

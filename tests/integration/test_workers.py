@@ -102,6 +102,7 @@ def test_a_restart_finds_the_queue(directory: Path, settings: PaquebotSettings) 
 
 
 def test_a_worker_that_dies_is_started_again(pair: Paquebot) -> None:
+    pair.expected_faults = ("worker.died",)
     before = pair.workers()
     victim = next(iter(before.values()))
     os.kill(victim, signal.SIGKILL)

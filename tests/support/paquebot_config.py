@@ -19,6 +19,7 @@ from paquebot_mta.config.service import (
     Limits,
     Logging,
     Outbound,
+    OutboundLimits,
     OutboundTimeouts,
     Queue,
     Resolver,
@@ -40,6 +41,7 @@ OPPORTUNISTIC = ClientTls()
 QUEUE = Queue(minimum_free_percent=0)
 LIMITS = Limits(errors=100, messages_per_session=1_000)
 TIMEOUTS = OutboundTimeouts(connect=5)
+OUTBOUND_LIMITS = OutboundLimits()
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class PaquebotSettings:
     queue: Queue = QUEUE
     limits: Limits = LIMITS
     timeouts: OutboundTimeouts = TIMEOUTS
+    outbound_limits: OutboundLimits = OUTBOUND_LIMITS
     workers: int = 1
     grace_seconds: float = 10.0
     log_level: str = ""
@@ -112,7 +115,12 @@ def _service(ports: Ports, settings: PaquebotSettings) -> ServiceShard:
     retry = Retry(base_seconds=base, local_base_seconds=base)
     queue = {name: getattr(settings.queue, name) for name in settings.queue.__struct_fields__} | {"retry": retry}
     servers = (f"{LOOPBACK}:{settings.resolver_port}",) if settings.resolver_port else ()
-    outbound = Outbound(port=settings.outbound_port, allow_private_next_hops=True, timeouts=settings.timeouts)
+    outbound = Outbound(
+        port=settings.outbound_port,
+        allow_private_next_hops=True,
+        timeouts=settings.timeouts,
+        limits=settings.outbound_limits,
+    )
     return ServiceShard(
         name="test/mail",
         hostname=HOSTNAME,
