@@ -28,6 +28,7 @@ NOT_VERIFIED: Final = Reply(252, "Cannot VRFY user, but will accept message and 
 HELP: Final = Reply(214, "Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY STARTTLS AUTH HELP QUIT", "2.0.0")
 
 SHUTTING_DOWN: Final = Reply(421, "Service shutting down, try again later", "4.3.2")
+PAUSED: Final = Reply(421, "Service paused, try again later", "4.3.2")
 TOO_MANY_SESSIONS: Final = Reply(421, "Too many sessions, try again later", "4.3.2")
 TOO_MANY_FROM_YOU: Final = Reply(421, "Too many sessions from your address, try again later", "4.7.0")
 TOO_MANY_ERRORS: Final = Reply(421, "Too many errors, closing connection", "4.7.0")

@@ -21,6 +21,10 @@ from paquebot_mta.telemetry.events import (
 NAME_TIMEOUT_SECONDS: Final = 2.0
 """How long the client's reverse name may delay the banner."""
 
+_LIMITS: Final[dict[Reply, Literal["session", "per_ip"]]] = {
+    answers.TOO_MANY_SESSIONS: "session",
+    answers.TOO_MANY_FROM_YOU: "per_ip",
+}
 Reason = Literal["quit", "eof", "timeout", "tls", "filter", "limit", "error", "shutdown"]
 
 
@@ -121,12 +125,14 @@ class LinkSession(TlsSession):
         )
 
     def _refuse(self, refusal: Reply) -> None:
-        per_client = refusal is answers.TOO_MANY_FROM_YOU
-        self._emit(LimitHit(direction="in", limit="per_ip" if per_client else "session", session=self.session.id))
-        if per_client:
-            self._emit(Attempt(direction="in", outcome="policy_rejected"))
-        else:
+        """Tell why: too many in all is our own shortage, anything else is a decision."""
+        limit = _LIMITS.get(refusal)
+        if limit is not None:
+            self._emit(LimitHit(direction="in", limit=limit, session=self.session.id))
+        if limit == "session":
             self._emit(Attempt(direction="in", outcome="fault", fault="overload"))
+        else:
+            self._emit(Attempt(direction="in", outcome="policy_rejected"))
 
     def _refuse_early_talker(self) -> None:
         """A client must wait for the banner (RFC 5321, 4.3.1)."""

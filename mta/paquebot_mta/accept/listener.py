@@ -127,7 +127,7 @@ class Acceptor:
         limits = self._policy.limits
         refusal = None
         if self.draining or self._paused:
-            refusal = answers.SHUTTING_DOWN
+            refusal = answers.SHUTTING_DOWN if self.draining else answers.PAUSED
         elif len(self._sessions) >= limits.sessions:
             refusal = answers.TOO_MANY_SESSIONS
         elif client_address != "local" and self._per_client[client_address] >= limits.sessions_per_client:

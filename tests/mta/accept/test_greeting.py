@@ -156,3 +156,15 @@ async def test_another_policy_holds_from_the_next_transaction_on() -> None:
         assert (await client.ask("RCPT TO:<bob@example.test>")).startswith("452")
         await client.ask("RSET")
         await client.envelope("alice@example.test", "bob@example.test")
+
+
+async def test_a_pause_refuses_new_sessions_only() -> None:
+    async with serve() as served:
+        client = await served.greeted()
+        served.acceptor.pause(True)
+        assert (await (await served.connect()).reply()).startswith("421 4.3.2")
+        await client.envelope()
+        assert (await client.data(b"a: b\r\n\r\n.\r\n")).startswith("250")
+        served.acceptor.pause(False)
+        assert (await (await served.connect()).reply()).startswith("220")
+        assert served.of(LimitHit) == []
