@@ -147,7 +147,8 @@ class SessionCore(Deadlines, SMTP):
 
     async def _serve(self) -> None:
         try:
-            while not self.closing and await self.step():
+            # After a reset, what was pipelined is left: its replies could reach nobody, so it will be sent again.
+            while not self.closing and not self._lost and await self.step():
                 if self._writable is not None:
                     await self._wait_for_client()
         except asyncio.CancelledError:

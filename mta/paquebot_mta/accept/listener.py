@@ -148,12 +148,12 @@ class Acceptor:
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """End what is over time; one timer for all sessions."""
-        now = loop.time()
-        for session in [each for each in self._sessions if each.deadline <= now]:
-            session.expire(now)
         limits = self._policy.limits
         shortest = min(limits.command_timeout_seconds, limits.data_timeout_seconds, limits.session_timeout_seconds)
         self._sweeper = loop.call_later(min(_SWEEP_SECONDS, max(shortest / 4, 0.02)), self._sweep, loop)
+        now = loop.time()
+        for session in [each for each in self._sessions if each.deadline <= now]:
+            session.expire(now)
 
     def stop_listening(self) -> None:
         """Take no new connections."""

@@ -29,6 +29,7 @@ class MtaSession(AuthSession):
                 return False
             await self._take(line)
         except LineError as error:
+            self.continuation = None
             self.refuse(answers.LINE_TOO_LONG if error.fault == "too-long" else answers.BAD_LINE)
         except CommandError as error:
             self.refuse(error.reply)

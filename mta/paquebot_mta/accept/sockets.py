@@ -59,8 +59,8 @@ class SecureServer:
 
     def close(self) -> None:
         """Take no new connections; handshakes that run go on until their deadline."""
+        self._task.add_done_callback(lambda _: self._listening.close())
         self._task.cancel()
-        self._listening.close()
 
 
 def bind(address: str, port: int) -> socket.socket:

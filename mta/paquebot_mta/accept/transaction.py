@@ -33,8 +33,11 @@ class TransactionSession(GreetingSession):
 
     async def smtp_MAIL(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's spelling
         """Begin a transaction."""
-        if not self.session.method or self.envelope.draft is not None or self.host.draining:
-            self.refuse(answers.SHUTTING_DOWN if self.host.draining else answers.NOT_NOW)
+        if self.host.draining:
+            self.say_goodbye(answers.SHUTTING_DOWN, "shutdown")
+            return
+        if not self.session.method or self.envelope.draft is not None:
+            self.refuse(answers.NOT_NOW)
             return
         self.policy = self.host.policy_of(self._endpoint) or self.policy
         self.envelope = self._create_envelope()

@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import socket
 import ssl
+import struct
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -189,6 +191,12 @@ class Client:
 
     async def close(self) -> None:
         self.writer.close()
+
+    def reset(self) -> None:
+        """Break the connection off with RST instead of FIN."""
+        connection = self.writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
 
 @dataclass

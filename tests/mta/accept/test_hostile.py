@@ -75,12 +75,27 @@ async def test_defect_3_a_reset_never_disturbs_a_commit() -> None:
         await client.ask("DATA")
         await client.send(b"a: b\r\n\r\n.\r\n")
         await served.spool.committing.wait()
-        client.writer.transport.abort()
+        client.reset()
         await asyncio.sleep(0.02)
         served.spool.may_commit.set()
         await served.finished()
         assert len(served.accepted) == 1
         assert [line.split("|")[0] for line in served.reports()[-3:]] == ["tx-commit", "tx-reset", "link-disconnect"]
+
+
+async def test_what_was_pipelined_before_a_reset_is_left_to_be_sent_again() -> None:
+    async with serve() as served:
+        served.spool.may_commit.clear()
+        client = await served.greeted()
+        await client.envelope()
+        await client.ask("DATA")
+        await client.send(b"a: b\r\n\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<bob@example.test>\r\nBDAT 6 LAST\r\na: b\r\n")
+        await served.spool.committing.wait()
+        client.reset()
+        await asyncio.sleep(0.02)
+        served.spool.may_commit.set()
+        await served.finished()
+        assert len(served.accepted) == 1
 
 
 async def test_defect_4_a_session_never_changes_the_limits_of_another() -> None:
