@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from paquebot_mta.bounce.policy import due_warning
 from paquebot_mta.config.service import Queue
 from paquebot_mta.mail.envelope import Envelope, EnvelopeState, FinalState, Message, Notify, Result
 from paquebot_mta.mail.outcome import Deferred, Delivered, Looped, Outcome
@@ -74,12 +75,10 @@ def _retry_or_expire(
     if now >= expiry:
         return _final(envelope, outcome, state, "expired", "failure")
     due_at = min(_due_at(message, outcome, state.attempts, local=local, queue=queue, now=now), expiry)
-    ages = [message.created_at + age for age in queue.warn_after_seconds]
-    late = [at for at in ages if state.warned_at < at <= due_at] if message.kind == "mail" else []
-    # A warning goes out with the last attempt before the age is reached, so it counts as sent at that age.
-    warned_at = max([now, *late]) if late else state.warned_at
-    state = EnvelopeState(state.attempts, due_at, now, state.last_reply, warned_at)
-    return Verdict(envelope, outcome, Result(envelope.evpid, state), "delay" if late else "")
+    warned_at = due_warning(message, state, next_attempt_at=due_at, warn_after_seconds=queue.warn_after_seconds)
+    warn = warned_at is not None and message.kind == "mail"
+    state = EnvelopeState(state.attempts, due_at, now, state.last_reply, warned_at or state.warned_at)
+    return Verdict(envelope, outcome, Result(envelope.evpid, state), "delay" if warn else "")
 
 
 def _due_at(message: Message, outcome: Outcome, attempts: int, *, local: bool, queue: Queue, now: float) -> float:
