@@ -1,0 +1,120 @@
+"""`kill -9` under load, again and again: what was acknowledged arrives, whole, and nearly always once.
+
+The process takes mail by 20 sessions and delivers it into a maildir and to a next hop, until it is killed at a random
+moment (the seed is printed); then it is started again on the same spool. `PAQUEBOT_KILLS` says how often.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from paquebot_mta.config.service import Queue
+from tests.faults.books import Balance, balance
+from tests.support.dns_server import DnsServer
+from tests.support.fake_mx import FakeMx
+from tests.support.load import Load, Witness, run_load
+from tests.support.loop_thread import in_thread
+from tests.support.paquebot import Paquebot, running_paquebot
+from tests.support.paquebot_config import ALICE, FAR, PaquebotSettings
+from tests.support.processes import LOOPBACK, peer_directory
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
+
+KILLS = int(os.environ.get("PAQUEBOT_KILLS", "50"))
+SESSIONS = 20
+IN_FLIGHT = 5 + 7
+"""Connections of a route, and local deliveries of a user, at their default limits: what a kill can hit at once."""
+
+
+@pytest.fixture
+def far_mx() -> Iterator[FakeMx]:
+    with in_thread(FakeMx()) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(far_mx: FakeMx) -> Iterator[PaquebotSettings]:
+    zones = {FAR: {"MX": [f"10 mx.{FAR}."]}, f"mx.{FAR}": {"A": [LOOPBACK]}}
+    with in_thread(DnsServer(zones)) as dns:
+        yield PaquebotSettings(resolver_port=dns.port, outbound_port=far_mx.port)
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with peer_directory() as path:
+        yield path
+
+
+class Storm:
+    """Kills one instance again and again, and keeps the books."""
+
+    def __init__(self, paquebot: Paquebot, far_mx: FakeMx, seed: int) -> None:
+        self.witness = Witness()
+        self.possible_duplicates = 0
+        self._kills = 0
+        self._paquebot = paquebot
+        self._far_mx = far_mx
+        self._random = random.Random(seed)
+
+    def strike(self) -> None:
+        """Load it, kill it at a random moment, start it again."""
+        load = Load(
+            sessions=SESSIONS,
+            messages=100_000,
+            length_bytes=self._random.choice((300, 4_000, 20_000, 300_000)),
+            recipients=(ALICE, f"x@{FAR}"),
+            name=f"round-{self._kills:03d}",
+        )
+        self._kills += 1
+        self.witness.join(
+            run_load(
+                self._paquebot.ports.mx,
+                load,
+                then=self._paquebot.kill,
+                after_acked=self._random.randrange(80),
+                pause_seconds=self._random.random() * 0.1,
+            )
+        )
+        self._paquebot.restart()
+        (stats,) = json.loads(self._paquebot.cli("show", "stats", "--json").checked().stdout)
+        self.possible_duplicates += int(stats["queue.possible_duplicates"])
+
+    def settle(self) -> Balance:
+        """Let all mail go, and balance the books."""
+        self._paquebot.wait_for_empty_queue(120.0)
+        queued = [self._paquebot.cli("show", "message", entry["evpid"][:8]).stdout for entry in self._paquebot.queue()]
+        copies = [*self._paquebot.delivered(ALICE), *self._far_mx.contents]
+        return balance(self.witness, copies, queued, kills=self._kills, possible_duplicates=self.possible_duplicates)
+
+
+def test_no_kill_loses_or_harms_what_was_acknowledged(
+    directory: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    with running_paquebot(directory / "paquebot", settings) as paquebot:
+        storm = Storm(paquebot, far_mx, seed)
+        for _ in range(KILLS):
+            storm.strike()
+        found = storm.settle()
+    with capsys.disabled():
+        print(f"\nkill -9 under load, seed {seed}:\n{found.table()}", end="")
+    assert found.accepted > 10 * KILLS
+    assert (found.lost, found.altered, found.strangers, found.queued) == (0, 0, 0, 0)
+    assert found.duplicates <= found.possible_duplicates + IN_FLIGHT * KILLS
+
+
+def test_a_queue_in_memory_is_found_out(directory: Path, settings: PaquebotSettings, far_mx: FakeMx) -> None:
+    forgetful = replace(settings, queue=Queue(backend="Memory", minimum_free_percent=0))
+    with running_paquebot(directory / "paquebot", forgetful) as paquebot:
+        storm = Storm(paquebot, far_mx, seed=1)
+        for _ in range(3):
+            storm.strike()
+        found = storm.settle()
+    assert found.lost > 0
