@@ -154,9 +154,10 @@ class Adopter:
             buried_at = name.rpartition(".")[2]
             if buried_at.isdecimal() and self.clock() - int(buried_at) >= grace_seconds:
                 self._remove(self.layout.at("grave", name))
+        now = self.disk.modified(self.layout.home(self.incarnation))  # just made: by the volume's own clock
         for name in self.disk.names(self.layout.at("pods")):
             path = self.layout.at("pods", name)
-            if name.startswith(_HIDDEN) and self.clock() - self.disk.modified(path) >= _HIDDEN_SECONDS:
+            if name.startswith(_HIDDEN) and now - self.disk.modified(path) >= _HIDDEN_SECONDS:
                 self._remove(path)
 
     def _remove(self, grave: str) -> None:

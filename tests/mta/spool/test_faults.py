@@ -197,9 +197,9 @@ async def test_a_hung_volume_is_451_and_what_it_writes_later_is_void(tmp_path: P
         if hang and name == "sync":
             release.wait(10)
 
-    async with journal(tmp_path, disk=HookedDisk(hook), options=replace(SMALL, wait_seconds=0.05), crash=True) as spool:
+    async with journal(tmp_path, disk=HookedDisk(hook), crash=True) as spool:
         kept = await store(spool, b"kept")
-        hang = True
+        hang, spool._parts.log._wait_seconds = True, 0.05
         assert (await refused(spool)).reply.code == 451
         hang = False
         release.set()
