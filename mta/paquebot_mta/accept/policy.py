@@ -68,6 +68,7 @@ def _build_listener(
     service = config.service
     hostname = listener.hostname or service.hostname
     try:
+        _refuse_unserved(listener)
         tls = None if listener.tls.mode == "Off" else server_context(listener.tls, service.certificates)
         return ListenerPolicy(
             listener,
@@ -83,6 +84,19 @@ def _build_listener(
         )
     except (ValueError, OSError, KeyError) as error:
         raise PolicyError(f"listener {listener.name}: {error}") from error
+
+
+def _refuse_unserved(listener: Listener) -> None:
+    """Say no to what the contract has a place for but sessions don't do: silence would look like consent."""
+    wanted = {
+        "proxyProtocol": listener.proxy_protocol is not None,
+        "hostnames": bool(listener.hostnames),
+        "auth.masquerade": listener.auth.masquerade,
+        "filters": bool(listener.filters),
+    }
+    for name, asked in wanted.items():
+        if asked:
+            raise PolicyError(f"{name} is not supported")
 
 
 def _extensions(listener: Listener, limits: Limits, *, secure: bool) -> tuple[str, ...]:

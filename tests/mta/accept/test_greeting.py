@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import pytest
 
+from paquebot_mta.accept.policy import PolicyError
 from paquebot_mta.accept.session import MtaSession
-from paquebot_mta.config.listeners import Listener
+from paquebot_mta.config.listeners import Listener, ProxyProtocol, ServerAuth
 from paquebot_mta.config.service import Limits
 from paquebot_mta.telemetry.events import Attempt, LimitHit, LinkConnect, LinkDisconnect
-from tests.mta.accept.support import Served, make_policy, serve
+from tests.mta.accept.support import Rules, Served, make_policy, serve
 
 Fcrdns = Literal["pass", "fail", "error"]
 
@@ -168,3 +169,18 @@ async def test_a_pause_refuses_new_sessions_only() -> None:
         served.acceptor.pause(False)
         assert (await (await served.connect()).reply()).startswith("220")
         assert served.of(LimitHit) == []
+
+
+@pytest.mark.parametrize(
+    "listener",
+    [
+        Listener(name="mx", filters=("spam",)),
+        Listener(name="mx", hostnames="names"),
+        Listener(name="mx", auth=ServerAuth(masquerade=True)),
+        Listener(name="mx", proxy_protocol=ProxyProtocol(trusted=("192.0.2.0/24",))),
+        Listener(name="mx", auth=ServerAuth(credentials="missing")),
+    ],
+)
+def test_a_listener_that_can_not_be_served_as_configured_is_named(listener: Listener) -> None:
+    with pytest.raises(PolicyError, match="listener mx: "):
+        make_policy(Rules(), listener)
