@@ -3,13 +3,17 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from types import FrameType
 
 from paquebot_operator.local.state import State
 
 ADMIN = "127.0.0.1:9025"
+READY_SECONDS = 20.0
 FORWARDED = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -46,6 +50,31 @@ def started(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
             child.wait()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def wait_ready(child: subprocess.Popen[bytes], admin: str) -> int | None:
+    """Wait until the MTA says that it is ready; its exit code if it ended instead, None if it runs.
+
+    One that takes longer than ``READY_SECONDS`` (a big queue is being recovered) is left to itself.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        code = exited(child, 0.1)
+        if code is not None or _is_ready(admin):
+            return code
+    return None
+
+
+def _is_ready(admin: str) -> bool:
+    host, _, port = admin.rpartition(":")
+    connection = HTTPConnection(host.strip("[]"), int(port), timeout=1)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def exited(child: subprocess.Popen[bytes], timeout_seconds: float) -> int | None:

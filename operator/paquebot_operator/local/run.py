@@ -12,7 +12,7 @@ from paquebot_mta.config.directory import write_directory
 from paquebot_operator.compile.objects import ObjectKey
 from paquebot_operator.local.build import Build, Snapshot, build, snapshot
 from paquebot_operator.local.check import print_findings
-from paquebot_operator.local.child import ADMIN, command_line, exited, started
+from paquebot_operator.local.child import ADMIN, command_line, exited, started, wait_ready
 from paquebot_operator.local.state import State, StateBusyError
 from paquebot_operator.local.welcome import welcome
 
@@ -52,6 +52,8 @@ def _run(directory: Path, state: State, service: ObjectKey | None, admin: str, a
         return 1
     write_directory(state.config, first.files)
     with started(arguments) as child:
+        if (code := wait_ready(child, admin)) is not None:
+            return code
         click.echo("\n".join(welcome(first, state, admin)))
         return _follow(directory, state, service, child, seen)
 

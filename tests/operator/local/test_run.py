@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from paquebot_mta.config.codec import load
 from paquebot_mta.config.directory import read_directory
 from paquebot_operator.local import run
 from paquebot_operator.local.build import build, snapshot
-from paquebot_operator.local.child import command_line, exited, started
+from paquebot_operator.local.child import command_line, exited, started, wait_ready
 from paquebot_operator.local.state import State
 from paquebot_operator.local.welcome import welcome
 from tests.operator.builders import NOW, Json, domain, service
@@ -140,3 +141,25 @@ def test_changes_are_followed_and_mistakes_leave_the_last_good_configuration(
         assert domains_in(state) == {"example.test", "second.example"}
         write(manifests, service(), domain())
         eventually(state, {"example.test"})
+
+
+def test_an_mta_that_cannot_start_is_not_welcomed() -> None:
+    with started([sys.executable, "-c", "raise SystemExit(3)"]) as child:
+        assert wait_ready(child, "127.0.0.1:1") == 3
+
+
+def test_an_mta_is_ready_when_its_admin_port_says_so() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the library's name
+            self.send_response(200 if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with started([sys.executable, "-c", "import time; time.sleep(30)"]) as child:
+            assert wait_ready(child, f"127.0.0.1:{server.server_port}") is None
+            child.kill()
+        server.shutdown()
