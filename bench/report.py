@@ -67,11 +67,9 @@ def write_report(report: Report, path: Path) -> None:
 def print_machine(machine: Machine, console: Console) -> None:
     """Say where it is measured, and warn of what makes it worthless."""
     disk = machine.disk
-    console.print(
-        f"{machine.cores} cores, {machine.processor}; queues in {disk.directory} "
-        f"({disk.file_system} on {disk.device}); "
-        f"write and fdatasync of 4 KiB: median {disk.sync_median_milliseconds:.2f} ms, 99 % below {disk.sync_p99_milliseconds:.2f} ms"
-    )
+    latency = f"median {disk.sync_median_milliseconds:.2f} ms, 99 % below {disk.sync_p99_milliseconds:.2f} ms"
+    console.print(f"{machine.cores} cores, {machine.processor}, Linux {machine.kernel}; commit {machine.commit}")
+    console.print(f"queues in {disk.directory} ({disk.file_system} on {disk.device}); a 4 KiB sync: {latency}")
     if disk.is_memory:
         console.print("[bold]The queues lie in memory: a sync costs nothing here. Choose a disk with --directory.")
     if machine.load_before > machine.cores / 4:
@@ -90,16 +88,16 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _rates(report: Report) -> Table:
-    table = Table(
-        title=f"{report.message_bytes} bytes, {report.sessions} sessions, fsync on; medians, lowest to highest"
-    )
-    for heading in ("scenario", "server"):
-        table.add_column(heading)
-    for heading in ("messages/s", "spread", "to Postfix", "CPU us/message", "in kernel", "PSS MiB", "noise"):
-        table.add_column(heading, justify="right")
+    table = Table(title=f"{report.message_bytes} bytes, {report.sessions} sessions, fsync on; medians of the runs")
+    table.add_column("server", no_wrap=True)
+    for heading in ("messages/s", "spread", "ratio", "CPU us each", "kernel", "PSS MiB", "noise"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for scenario in SCENARIOS:
-        for found in (each for each in report.summaries if each.scenario == scenario.name):
-            table.add_row(scenario.title, found.server, *_cells(found, report.summaries))
+        rows = [each for each in report.summaries if each.scenario == scenario.name]
+        if rows:
+            table.add_row(f"[bold]{scenario.title}")
+        for found in rows:
+            table.add_row(found.server, *_cells(found, report.summaries))
         table.add_section()
     return table
 

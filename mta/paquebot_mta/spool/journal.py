@@ -23,6 +23,7 @@ from paquebot_mta.spool.quarantine import evidence_name, quarantine
 from paquebot_mta.spool.reader import DamagedError, Stretch, accept_stretch, body_stretches, read_accepted, read_body
 from paquebot_mta.spool.records import Intended, Results, encode, expand
 from paquebot_mta.spool.segment import Segment
+from paquebot_mta.spool.shared_check import SharedCheck
 from paquebot_mta.spool.store import Draft, SpoolError, SpoolStats
 from paquebot_mta.telemetry.events import Notice
 
@@ -38,6 +39,7 @@ class Journal:
         self._parts = parts
         self._index = parts.index
         self._updating: dict[Msgid, int] = {}
+        self._ownership = SharedCheck(parts.ownership.check, parts.loop, parts.readers)
 
     def create(self, *, size_hint: int = 0) -> Draft:
         """See ``Spool``."""
@@ -140,7 +142,7 @@ class Journal:
             return False
         try:
             async with asyncio.timeout(parts.options.wait_seconds):
-                ours = await parts.loop.run_in_executor(parts.readers, parts.ownership.check)
+                ours = await self._ownership.ask()
         except (OSError, TimeoutError):
             return False
         if not ours:
