@@ -94,20 +94,26 @@ class Storm:
         return balance(self.witness, copies, queued, kills=self._kills, possible_duplicates=self.possible_duplicates)
 
 
+@pytest.mark.parametrize(("workers", "kills"), [(1, KILLS), (2, max(1, KILLS // 5))])
 def test_no_kill_loses_or_harms_what_was_acknowledged(
-    directory: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
+    directory: Path,
+    settings: PaquebotSettings,
+    far_mx: FakeMx,
+    capsys: pytest.CaptureFixture[str],
+    workers: int,
+    kills: int,
 ) -> None:
     seed = random.SystemRandom().randrange(2**32)
-    with running_paquebot(directory / "paquebot", settings) as paquebot:
+    with running_paquebot(directory / "paquebot", replace(settings, workers=workers)) as paquebot:
         storm = Storm(paquebot, far_mx, seed)
-        for _ in range(KILLS):
+        for _ in range(kills):
             storm.strike()
         found = storm.settle()
     with capsys.disabled():
-        print(f"\nkill -9 under load, seed {seed}:\n{found.table()}", end="")
-    assert found.accepted > 10 * KILLS
+        print(f"\nkill -9 under load, {workers} workers, seed {seed}:\n{found.table()}", end="")
+    assert found.accepted > 10 * kills
     assert (found.lost, found.altered, found.strangers, found.queued) == (0, 0, 0, 0)
-    assert found.duplicates <= found.possible_duplicates + IN_FLIGHT * KILLS
+    assert found.duplicates <= found.possible_duplicates + IN_FLIGHT * workers * kills
 
 
 def test_a_queue_in_memory_is_found_out(directory: Path, settings: PaquebotSettings, far_mx: FakeMx) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import pytest
 
-from tests.support.paquebot import Paquebot
-from tests.support.paquebot_config import ALICE, BOB
+from paquebot_mta.config.domains import Domain
+from tests.support.fake_mx import FakeMx
+from tests.support.paquebot import Paquebot, running_paquebot
+from tests.support.paquebot_config import ALICE, BOB, PaquebotSettings, maildirs
 from tests.support.requirements import needs_programs
 from tests.support.smtp_client import SmtpClient
 from tests.support.smtp_tools import SourceLoad, run_source
@@ -17,6 +22,14 @@ from tests.support.smtp_tools import SourceLoad, run_source
 pytestmark = [pytest.mark.integration, needs_programs("swaks", "smtp-source")]
 
 JOE = "joe@client.test"
+
+
+@pytest.fixture(scope="module")
+def paquebot(directory: Path, settings: PaquebotSettings) -> Iterator[Paquebot]:
+    place = directory / "paquebot"
+    catching = Domain(name="catch.test", delivery=maildirs(place), mailboxes=("carol",), catch_all=("carol", BOB))
+    with running_paquebot(place, replace(settings, domains=(catching,))) as running:
+        yield running
 
 
 def content_of(marker: str) -> bytes:
@@ -97,6 +110,8 @@ COUNTED: list[tuple[str, dict[str, str]]] = [
         ("postmaster@example.test", [ALICE]),
         ("team@example.test", [ALICE, BOB]),
         ("team+news@example.test", [ALICE, BOB]),
+        ("carol@catch.test", ["carol@catch.test"]),
+        ("anyone@catch.test", ["carol@catch.test", BOB]),
     ],
 )
 def test_a_recipient_reaches_its_mailboxes(paquebot: Paquebot, recipient: str, boxes: list[str]) -> None:
@@ -104,9 +119,18 @@ def test_a_recipient_reaches_its_mailboxes(paquebot: Paquebot, recipient: str, b
     paquebot.send(JOE, [recipient], content=f"Subject: {marker}\r\n\r\nhello\r\n".encode()).checked()
     for box in boxes:
         (stored,) = paquebot.wait_for_delivered(box, marker.encode())
-        assert f"\nDelivered-To: {box}\n".encode().lower() in stored.lower() or "+" in recipient
-    others = {ALICE, BOB} - set(boxes)
+        extension = "+news" if "+" in recipient else ""
+        assert f"\nDelivered-To: {box.replace('@', extension + '@')}\n".encode().lower() in stored.lower()
+    others = {ALICE, BOB, "carol@catch.test"} - set(boxes)
     assert not any(marker.encode() in content for other in others for content in paquebot.delivered(other))
+
+
+def test_an_alias_may_lead_to_another_domain_that_a_rule_relays(paquebot: Paquebot, far_mx: FakeMx) -> None:
+    paquebot.send(JOE, ["abroad@example.test"], content=b"Subject: abroad\r\n\r\nx\r\n").checked()
+    paquebot.wait_for(lambda: bool(far_mx.transactions), "the message at its next hop")
+    (transaction,) = far_mx.transactions
+    assert transaction.addresses == ("friend@far.test",)
+    assert transaction.sender.address == JOE
 
 
 @pytest.mark.parametrize(

@@ -78,11 +78,11 @@ def test_a_broken_configuration_is_refused_and_named_and_the_old_one_stays(paque
     assert rcpt(paquebot, "alice@example.test") == "250"
     assert rcpt(paquebot, "carol@fresh.test") == "550"
     assert paquebot.is_ready()
-    assert paquebot.metric("paquebot_config_last_reload_successful") == 0
+    paquebot.wait_for(lambda: paquebot.metric("paquebot_config_last_reload_successful") == 0, "the metric", 2.0)
     paquebot.write(files)
     paquebot.wait_for(lambda: not paquebot.config()["rejectedDigest"], "the good configuration", 2.0)
     assert rcpt(paquebot, "carol@fresh.test") == "250"
-    assert paquebot.metric("paquebot_config_last_reload_successful") == 1
+    paquebot.wait_for(lambda: paquebot.metric("paquebot_config_last_reload_successful") == 1, "the metric", 2.0)
 
 
 def test_a_configuration_that_points_nowhere_is_refused_with_its_path(paquebot: Paquebot) -> None:
