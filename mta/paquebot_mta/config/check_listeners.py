@@ -3,7 +3,7 @@
 import ipaddress
 from collections import Counter
 
-from paquebot_mta.config.check_tables import Names, is_network
+from paquebot_mta.config.check_tables import Names, network_fault
 from paquebot_mta.config.listeners import Listener, ServerAuth, ServerTls
 
 
@@ -31,7 +31,7 @@ def _check_listener(listener: Listener, path: str, names: Names) -> None:
     trusted = listener.proxy_protocol.trusted if listener.proxy_protocol else ()
     for place, network in enumerate(trusted):
         where = f"{path}.proxyProtocol.trusted[{place}]"
-        names.faults.check(that=is_network(network), path=where, reason=f"{network!r} is not a network")
+        names.faults.add_if(where, network_fault(network))
 
 
 def _check_place(listener: Listener, path: str, names: Names) -> None:

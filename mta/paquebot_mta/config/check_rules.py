@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Container
 from typing import Final
 
-from paquebot_mta.config.check_tables import Names, is_network, is_regex
+from paquebot_mta.config.check_tables import Names, network_fault
+from paquebot_mta.config.patterns import regex_fault
 from paquebot_mta.config.rules import For, From, Match, Pattern, Reject, Rule
 
 _STATUS: Final = re.compile(r"[45]\.[0-9]{1,3}\.[0-9]{1,3}")
@@ -63,7 +64,7 @@ def _check_from(from_: From, path: str, names: Names) -> None:
     values = from_.networks.values if from_.networks and not from_.networks.regex else ()
     for place, value in enumerate(values):
         where = f"{path}.networks.values[{place}]"
-        names.faults.check(that=is_network(value), path=where, reason=f"{value!r} is not a network")
+        names.faults.add_if(where, network_fault(value))
 
 
 def _check_for(for_: For, path: str, names: Names) -> None:
@@ -79,5 +80,4 @@ def _check_pattern(pattern: Pattern | None, path: str, names: Names) -> None:
     given = bool(pattern.values or pattern.table)
     names.faults.check(that=given, path=path, reason="values or a table must be given")
     for place, value in enumerate(pattern.values if pattern.regex else ()):
-        where = f"{path}.values[{place}]"
-        names.faults.check(that=is_regex(value), path=where, reason=f"{value!r} is not a regular expression")
+        names.faults.add_if(f"{path}.values[{place}]", regex_fault(value))

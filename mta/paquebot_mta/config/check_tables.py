@@ -1,10 +1,10 @@
 """Checks of tables, and of names that point at tables and certificates."""
 
 import ipaddress
-import re
 from collections.abc import Mapping
 
 from paquebot_mta.config.errors import Faults
+from paquebot_mta.config.patterns import regex_fault
 from paquebot_mta.config.service import Certificate
 from paquebot_mta.config.tables import Table
 
@@ -44,26 +44,15 @@ def check_table(table: Table, path: str, faults: Faults) -> None:
     if table.inline is None:
         faults.add(path, "exactly one back end must be given: inline")
         return
-    read = {"Regex": is_regex, "Network": is_network}.get(table.match_mode)
-    if read is None:
-        return
+    fault = {"Regex": regex_fault, "Network": network_fault}.get(table.match_mode)
     for key in (*table.inline.keys, *table.inline.entries):
-        faults.check(that=read(key), path=f"{path}.inline", reason=f"{key!r} is not for mode {table.match_mode}")
+        faults.add_if(f"{path}.inline", fault(key) if fault is not None else "")
 
 
-def is_network(text: str) -> bool:
-    """Tell whether a text is a network or an address: ``192.0.2.0/24``, ``2001:db8::1``, or ``local``."""
+def network_fault(text: str) -> str:
+    """Say why a text is no network or address (``192.0.2.0/24``, ``2001:db8::1``, ``local``), empty if it is one."""
     try:
         ipaddress.ip_network(text.removeprefix("!").strip("[]"), strict=False)
     except ValueError:
-        return text == "local"
-    return True
-
-
-def is_regex(text: str) -> bool:
-    """Tell whether a text is a regular expression."""
-    try:
-        re.compile(text)
-    except (re.error, OverflowError, RecursionError):
-        return False
-    return True
+        return "" if text == "local" else f"entry {text!r}: not a network or an address"
+    return ""

@@ -53,6 +53,11 @@ class Faults:
         """Note a fault."""
         self.found.append(Fault(path, reason))
 
+    def add_if(self, path: str, reason: str) -> None:
+        """Note a fault if there is a reason."""
+        if reason:
+            self.add(path, reason)
+
     def check(self, *, that: bool, path: str, reason: str) -> None:
         """Note a fault unless ``that`` holds."""
         if not that:

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from paquebot_mta.table.patterns import compile_wildcard
+from paquebot_mta.config.patterns import compile_wildcard
 
 DELIMITER: Final = "+"
 """What separates the sub-address in a key of this service, whatever a hosted domain uses."""

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
+from paquebot_mta.config.patterns import MAX_SUBJECT_CHARACTERS, compile_regex, compile_wildcard
 from paquebot_mta.config.tables import Inline, Service
 from paquebot_mta.table.mailaddr import MailaddrIndex
 from paquebot_mta.table.networks import NetworkIndex
-from paquebot_mta.table.patterns import MAX_SUBJECT_CHARACTERS, compile_regex, compile_wildcard
 
 MatchMode = Literal["Exact", "Wildcard", "Regex", "Network"]
 Finder = Callable[[str], str | None]

@@ -3,10 +3,11 @@
 from collections.abc import Container
 
 from paquebot_mta.config import rules as contract
+from paquebot_mta.config.patterns import regex_fault
 from paquebot_operator.api import matches
 from paquebot_operator.compile import names
 from paquebot_operator.compile.scope import Scope
-from paquebot_operator.compile.tables import is_network, is_regex
+from paquebot_operator.compile.tables import is_network
 
 
 def compile_rules(
@@ -81,8 +82,8 @@ def _pattern(pattern: matches.Pattern | None, path: str, service: str, scope: Sc
     if pattern is None:
         return None
     for place, value in enumerate(pattern.values if pattern.regex else ()):
-        if not is_regex(value):
-            scope.report.refuse(names.INVALID, f"{path}.values[{place}]", "not a regular expression")
+        if reason := regex_fault(value):
+            scope.report.refuse(names.INVALID, f"{path}.values[{place}]", reason)
     table = scope.table(pattern.table_ref, f"{path}.tableRef", service)
     return contract.Pattern(values=pattern.values, table=table, regex=pattern.regex, negate=pattern.negate)
 

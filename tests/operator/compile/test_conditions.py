@@ -143,6 +143,7 @@ def test_a_certificate_for_another_name_is_a_warning() -> None:
         ({"configMapRef": {"name": "data"}}, (config_map("data", table="a b\nc\n"),), "InvalidTable"),
         ({"inline": {"entries": [{"key": "Info", "value": "a"}, {"key": "info", "value": "b"}]}}, (), "InvalidTable"),
         ({"matchMode": "Regex", "inline": {"keys": ["("]}}, (), "InvalidTable"),
+        ({"matchMode": "Regex", "inline": {"keys": ["(a+)+$"]}}, (), "InvalidTable"),
         ({"matchMode": "Network", "inline": {"keys": ["10.0.0.0/33"]}}, (), "InvalidTable"),
     ],
 )

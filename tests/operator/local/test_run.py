@@ -150,7 +150,7 @@ def test_an_mta_that_cannot_start_is_not_welcomed() -> None:
 
 def test_an_mta_is_ready_when_its_admin_port_says_so() -> None:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:
             self.send_response(200 if self.path == "/readyz" else 404)
             self.end_headers()
 

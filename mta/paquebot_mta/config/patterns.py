@@ -34,11 +34,20 @@ def compile_regex(entry: str) -> re.Pattern[str]:
     """
     try:
         compiled = re.compile(entry)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"entry {entry!r}: not a regular expression: {error}") from error
     if danger := _danger(entry):
         raise ValueError(f"entry {entry!r}: {danger}")
     return compiled
+
+
+def regex_fault(entry: str) -> str:
+    """Say why a text can't be used as a regular expression, empty if it can."""
+    try:
+        compile_regex(entry)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _danger(entry: str) -> str:
