@@ -80,8 +80,10 @@ class BounceNotifier:
         del self._batches[batch.message.msgid]
         try:
             await self._send(batch)
-        except SpoolError as error:
-            batch.done.set_exception(error)
+        except Exception as error:  # whatever it is: nobody may wait for ever, and the mail stays queued
+            fault = Reply(451, "Temporary failure", "4.3.0")
+            failed = error if isinstance(error, SpoolError) else SpoolError(fault, f"no notification: {error!r}")
+            batch.done.set_exception(failed)
             batch.done.exception()  # those who waited may be gone
         else:
             batch.done.set_result(None)

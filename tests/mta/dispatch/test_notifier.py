@@ -130,3 +130,14 @@ async def test_a_process_that_ends_waits_for_nothing_more(monkeypatch: pytest.Mo
     office.notifier.hurry()
     await asyncio.wait_for(waiting, 5)
     assert len(office.sent) == 1
+
+
+async def test_a_fault_of_ours_is_told_to_who_waits_and_can_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office()
+    original = await office.original("bob@remote.test")
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "build_dsn", None)
+        with pytest.raises(SpoolError, match="no notification"):
+            await asyncio.wait_for(office.notifier.notify(original, failures(original)), 1.0)
+    await office.notifier.notify(original, failures(original))
+    assert len(office.sent) == 1
