@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench.measure import run_load
+from bench.pinning import alone_on_a_core
 from bench.plan import Scenario
 from bench.servers import Server
 from bench.stages import Slice, Stack, ThreadCpu, divide, function_of, module_of, parse_folded, pool_name, stage_of
@@ -59,8 +60,9 @@ def _sample(
     worker: int, server: Server, sink: SmtpSink, scenario: Scenario, messages: int, output: Path
 ) -> tuple[list[Stack], dict[str, ThreadCpu]]:
     """Sample while a load runs; return the stacks and the CPU of each pool of threads."""
-    py_spy = _start(worker, output)
-    with py_spy:
+    # The tools that answer the worker, and its fellow workers.
+    peers = {found.pid for session in (server.session, sink.process.pid) for found in processes_of(session)} - {worker}
+    with alone_on_a_core(worker, peers), _start(worker, output) as py_spy:
         py_spy.wait_for_log("Sampling process", 20.0)
         before = _tasks(worker)
         run_load(server.port, sink, scenario, messages)
