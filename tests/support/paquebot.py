@@ -45,7 +45,11 @@ class Paquebot:
 
     def _start(self) -> PeerProcess:
         process = PeerProcess(self._argv(), self.log_path)
-        process.wait_for(self.is_ready, "readiness", timeout_seconds=30.0)
+        try:
+            process.wait_for(self.is_ready, "readiness", timeout_seconds=30.0)
+        except PeerError:
+            process.kill()
+            raise
         return process
 
     def _argv(self) -> list[str]:
