@@ -19,8 +19,9 @@ help: ## list the targets
 setup: ## make .venv from uv.lock (quick when nothing changed)
 	@tools/setup
 
-packages: ## install the Debian packages that the tests need (root or sudo)
+packages: ## install and unpack the Debian packages that the tests need (root or sudo)
 	@tools/debian-packages
+	@tools/debian-unpacked
 
 run: setup ## compile examples/quickstart and start the MTA on 127.0.0.1
 	@$(bin)/paquebot run examples/quickstart

@@ -61,13 +61,15 @@ class PaquebotSettings:
     has its name; `actions` are added to `relay` (by MX lookup through the name server at `resolver_port`, to
     `outbound_port`), `rules` are put before the usual ones: anybody to hosted domains and to `far.test`, authenticated
     users to everywhere. With a `certificate` there are STARTTLS and a submission listener with AUTH, where alice and
-    bob have the password `PASSWORD`; `authority` is what `Verified` next hops are checked against.
+    bob have the password `PASSWORD`; `authority` is what `Verified` next hops are checked against. `tables` are those
+    that `actions` need.
     `retry_seconds` is the base of all retries.
     """
 
     domains: tuple[Domain, ...] = ()
     actions: Mapping[str, Action] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    tables: Mapping[str, Table] = field(default_factory=dict)
     certificate: CertificateFiles | None = None
     authority: Path | None = None
     resolver_port: int | None = None
@@ -127,7 +129,7 @@ def _service(ports: Ports, settings: PaquebotSettings) -> ServiceShard:
         listeners=_listeners(ports, settings),
         rules=(*settings.rules, *_rules(settings)),
         actions={"relay": Action(relay=Relay(tls=settings.outgoing_tls)), **settings.actions},
-        tables={"users": _users()},
+        tables={"users": _users(), **settings.tables},
         certificates=_certificates(settings),
         queue=Queue(**queue),
         limits=settings.limits,
