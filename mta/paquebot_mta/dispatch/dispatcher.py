@@ -66,16 +66,14 @@ class Dispatcher:
         self._wake.set()
 
     async def recover(self) -> int:
-        """Schedule everything the spool still has; says how many envelopes that is."""
+        """Schedule everything that the start has found; says how many envelopes that is."""
         found = 0
-        async for stored in self._spool.walk():
-            fresh = [evpid for evpid in stored.states if self.schedule.state(evpid) is None]
-            for evpid in fresh:
-                self._restore(evpid, stored.states[evpid], stored.message.created_at)
-            if fresh:
-                message = stored.message
-                self._emit(QueueEvent(change="recovered", msgid=message.msgid, envelopes=len(fresh), size=message.size))
-            found += len(fresh)
+        async for waiting in self._spool.recovered():
+            for evpid, state in waiting.states.items():
+                self._restore(evpid, state, waiting.created_at)
+            number = len(waiting.states)
+            self._emit(QueueEvent(change="recovered", msgid=waiting.msgid, envelopes=number, size=waiting.size))
+            found += number
         self._wake.set()
         return found
 

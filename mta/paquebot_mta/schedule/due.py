@@ -8,6 +8,8 @@ from typing import Literal
 from paquebot_mta.mail.ids import Evpid
 
 State = Literal["pending", "inflight", "suspended"]
+Due = tuple[float, int, Evpid]
+"""Time, number in the order of adding, and the envelope: one object for heap and table."""
 
 
 class Schedule:
@@ -19,8 +21,8 @@ class Schedule:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._heap: list[tuple[float, int, Evpid]] = []
-        self._pending: dict[Evpid, tuple[float, int]] = {}
+        self._heap: list[Due] = []
+        self._pending: dict[Evpid, Due] = {}
         self._inflight: set[Evpid] = set()
         self._suspended: dict[Evpid, float] = {}
         self._sequence = count()
@@ -35,8 +37,9 @@ class Schedule:
         """Give out at most ``limit`` envelopes that are due, oldest first; they are in flight from now on."""
         taken: list[Evpid] = []
         while self._heap and len(taken) < limit and self._heap[0][0] <= now:
-            due_at, sequence, evpid = heappop(self._heap)
-            if self._pending.get(evpid) == (due_at, sequence):
+            due = heappop(self._heap)
+            evpid = due[2]
+            if self._pending.get(evpid) is due:
                 del self._pending[evpid]
                 self._inflight.add(evpid)
                 taken.append(evpid)
@@ -76,7 +79,7 @@ class Schedule:
 
     def next_due(self) -> float | None:
         """When the next pending envelope is due, None if there is none."""
-        while self._heap and self._pending.get(self._heap[0][2]) != self._heap[0][:2]:
+        while self._heap and self._pending.get(self._heap[0][2]) is not self._heap[0]:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
@@ -99,9 +102,8 @@ class Schedule:
 
     def _push(self, evpid: Evpid, due_at: float) -> None:
         """Enter a due time and forget any earlier one."""
-        sequence = next(self._sequence)
-        self._pending[evpid] = (due_at, sequence)
-        heappush(self._heap, (due_at, sequence, evpid))
+        due = self._pending[evpid] = (due_at, next(self._sequence), evpid)
+        heappush(self._heap, due)
         if len(self._heap) > 64 + 2 * len(self._pending):
-            self._heap = [(due, number, each) for each, (due, number) in self._pending.items()]
+            self._heap = list(self._pending.values())
             heapify(self._heap)

@@ -155,6 +155,7 @@ class Worker:
         config, listeners = self._source.status, self._listeners()
         reasons = ["draining"] if self._draining else []
         reasons += [] if listeners else ["no listener is up"]
+        reasons += [trouble] if self._plant and (trouble := self._plant.spool.trouble()) else []
         return Status(
             worker=f"worker-{self._options.worker or 0}",
             pid=os.getpid(),

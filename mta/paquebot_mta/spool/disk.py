@@ -61,6 +61,9 @@ class Disk(Protocol):
     def exists(self, path: str) -> bool:
         """Tell whether the name exists now."""
 
+    def is_at(self, path: str, fd: int) -> bool:
+        """Tell whether the name still leads to the open file."""
+
     def modified(self, path: str) -> float:
         """When it was changed last, seconds since 1970 on the volume's clock."""
 
@@ -145,6 +148,13 @@ class RealDisk:
     def exists(self, path: str) -> bool:
         """See ``Disk``."""
         return os.path.lexists(path)
+
+    def is_at(self, path: str, fd: int) -> bool:
+        """See ``Disk``."""
+        try:
+            return os.path.samestat(os.lstat(path), os.fstat(fd))
+        except FileNotFoundError:
+            return False
 
     def modified(self, path: str) -> float:
         """See ``Disk``."""

@@ -41,13 +41,17 @@ class Circuit:
         """Whether another incarnation owns our mail: for good."""
         return self._lost
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong, even while it may be tried again; empty if nothing is."""
+        if self._lost:
+            return "the mail of this process was adopted by another one"
+        return "the queue's volume is out of order" if self._pause else ""
+
     def refusal(self) -> SpoolError | None:
         """Why nothing may be tried now; None while it may."""
-        if self._lost:
-            return fault("the mail of this process was adopted by another one")
-        if self._pause and self._monotonic() < self._closed_until:
-            return fault("the volume is out of order")
-        return None
+        pausing = self._pause and self._monotonic() < self._closed_until
+        return fault(self.trouble) if self._lost or pausing else None
 
     def observe(self, error: OSError | None) -> None:
         """Learn how a batch ended."""

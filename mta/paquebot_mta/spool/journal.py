@@ -5,7 +5,7 @@ committer's thread or in a pool. Nothing here knows the bytes of a record.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -21,10 +21,10 @@ from paquebot_mta.spool.options import fault
 from paquebot_mta.spool.parts import JournalParts
 from paquebot_mta.spool.quarantine import evidence_name, quarantine
 from paquebot_mta.spool.reader import DamagedError, Stretch, accept_stretch, body_stretches, read_accepted, read_body
-from paquebot_mta.spool.records import Intended, Results, encode, expand
+from paquebot_mta.spool.records import Intended, Results, States, encode, expand
 from paquebot_mta.spool.segment import Segment
 from paquebot_mta.spool.shared_check import SharedCheck
-from paquebot_mta.spool.store import Draft, SpoolError, SpoolStats
+from paquebot_mta.spool.store import Draft, SpoolError, SpoolStats, Waiting
 from paquebot_mta.telemetry.events import Notice
 
 _WALK_AT_ONCE = 256
@@ -191,6 +191,22 @@ class Journal:
             for stored in await self._load_many(ids[at : at + _WALK_AT_ONCE]):
                 yield stored
 
+    async def recovered(self) -> AsyncIterator[Waiting]:
+        """See ``Spool``."""
+        found, self._parts.found = self._parts.found, []
+        found.reverse()
+        while found:
+            await asyncio.sleep(0)  # health is asked for while a long queue is entered
+            for _ in range(min(len(found), _WALK_AT_ONCE)):
+                message = found.pop()
+                if message.msgid in self._index:
+                    entry = message.entry
+                    yield Waiting(message.msgid, message.created_at, entry.size, _live(message.evpids, entry.states))
+
+    def trouble(self) -> str:
+        """See ``Spool``."""
+        return self._parts.circuit.trouble
+
     async def _load_many(self, msgids: Sequence[Msgid]) -> list[Stored]:
         """Load with one job for all: a hop to a thread costs more than a read."""
         found = {msgid: entry for msgid in msgids if (entry := self._index.get(msgid)) is not None}
@@ -240,10 +256,9 @@ def _read_some(disk: Disk, stretches: Mapping[Msgid, Stretch]) -> dict[Msgid, Me
 
 
 def _stored(message: Message, entry: Entry) -> Stored:
-    states = entry.states
-    live: dict[Evpid, EnvelopeState] = {}
-    for envelope in message.envelopes:
-        state = states.get(envelope.evpid[8:])
-        if state is None or not state.final:
-            live[envelope.evpid] = expand(state)
-    return Stored(message, live)
+    return Stored(message, _live((envelope.evpid for envelope in message.envelopes), entry.states))
+
+
+def _live(evpids: Iterable[Evpid], states: States) -> dict[Evpid, EnvelopeState]:
+    known = ((evpid, states.get(evpid[8:])) for evpid in evpids)
+    return {evpid: expand(state) for evpid, state in known if state is None or not state.final}

@@ -7,7 +7,7 @@ from paquebot_mta.mail.envelope import EnvelopeState, Message, Result, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid, RandomBits, msgid_of, new_msgid
 from paquebot_mta.spool.drafts import split
 from paquebot_mta.spool.options import fault
-from paquebot_mta.spool.store import Draft, SpoolStats
+from paquebot_mta.spool.store import Draft, SpoolStats, Waiting
 
 
 @dataclass(slots=True)
@@ -118,6 +118,16 @@ class MemorySpool:
             stored = await self.load(msgid)
             if stored is not None:
                 yield stored
+
+    async def recovered(self) -> AsyncIterator[Waiting]:
+        """See ``Spool``; a start finds nothing, but whoever joins later finds what is there."""
+        async for stored in self.walk():
+            message = stored.message
+            yield Waiting(message.msgid, message.created_at, message.size, stored.states)
+
+    def trouble(self) -> str:
+        """See ``Spool``."""
+        return ""
 
     def stats(self) -> SpoolStats:
         """See ``Spool``."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from paquebot_mta.mail.envelope import Message, Result, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid, RandomBits, new_msgid
 from paquebot_mta.spool.options import fault
-from paquebot_mta.spool.store import Draft, SpoolStats
+from paquebot_mta.spool.store import Draft, SpoolStats, Waiting
 
 
 class NullDraft:
@@ -72,6 +72,16 @@ class NullSpool:
         nothing: Sequence[Stored] = ()
         for stored in nothing:
             yield stored
+
+    async def recovered(self) -> AsyncIterator[Waiting]:
+        """See ``Spool``."""
+        nothing: Sequence[Waiting] = ()
+        for waiting in nothing:
+            yield waiting
+
+    def trouble(self) -> str:
+        """See ``Spool``."""
+        return ""
 
     def stats(self) -> SpoolStats:
         """See ``Spool``."""

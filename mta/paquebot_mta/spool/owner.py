@@ -13,6 +13,7 @@ The two halves are written separately, each by its own writers: the beat or good
 not undo an adoption.
 """
 
+import errno
 import os
 import struct
 from mmap import mmap
@@ -145,12 +146,18 @@ class Ownership:
     def check(self) -> bool:
         """Read the block from the volume: is it still ours?
 
+        A file that was moved or removed still takes and gives everything; only its name shows that nobody will ever
+        find it there again.
+
         Raises:
-            OSError: it can't be read, so nothing may be acknowledged.
+            OSError: it can't be read or is not in its place, so nothing may be acknowledged.
         """
         with self._lock:
             self._disk.read_into(self._fd, self._buffer, 0)
-            return self._buffer[:_BEAT_AT] == self._claim
+            ours = self._buffer[:_BEAT_AT] == self._claim
+            if ours and not self._disk.is_at(self._path, self._fd):
+                raise FileNotFoundError(errno.ENOENT, "the queue's directory was moved or removed")
+            return ours
 
     def beat(self, *, goodbye: bool = False) -> None:
         """Count up, so that watchers see that we live. Not synced: it is no promise.

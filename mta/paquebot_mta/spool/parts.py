@@ -23,6 +23,7 @@ from paquebot_mta.spool.log import Log
 from paquebot_mta.spool.options import JournalOptions
 from paquebot_mta.spool.owner import Owner, Ownership
 from paquebot_mta.spool.private import PrivateMessage
+from paquebot_mta.spool.replay import Found
 from paquebot_mta.spool.segment import Home, SegmentFactory
 from paquebot_mta.spool.store import SpoolError
 
@@ -63,6 +64,7 @@ class JournalParts:
     Attributes:
         homes: our own directory first, then the adopted ones.
         readers: for contents and envelopes; ``files`` for everything else that is slow.
+        found: what the start found, until someone asks for it.
     """
 
     disk: Disk
@@ -87,6 +89,7 @@ class JournalParts:
     janitor: Janitor
     compactor: Compactor
     counts: Counts = field(default_factory=Counts)
+    found: list[Found] = field(default_factory=list)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
     closed: bool = False
 

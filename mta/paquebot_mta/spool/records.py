@@ -92,6 +92,7 @@ decode_intended: Final = msgspec.msgpack.Decoder(Intended).decode
 decode_results: Final = msgspec.msgpack.Decoder(Results).decode
 decode_done: Final = msgspec.msgpack.Decoder(Done).decode
 decode_adopted: Final = msgspec.msgpack.Decoder(Adopted).decode
+decode_state: Final = msgspec.msgpack.Decoder(CompactState).decode
 decode_states: Final = msgspec.msgpack.Decoder(States).decode
 
 

@@ -4,9 +4,10 @@ The order of the records decides, never a clock: within a log the place, between
 is final wherever it is found. Reading the same logs twice gives the same state, so an adopter may die at any moment.
 """
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -21,15 +22,14 @@ from paquebot_mta.spool.records import Accepted, CompactState, States
 from paquebot_mta.spool.scan import Damage, Record, read_header, scan
 from paquebot_mta.spool.segment import Home, Segment
 
-Order = tuple[int, int, int]
-"""Generation, segment id, place in the segment."""
+Order = bytes
+"""Generation, segment id, place in the segment, so spelled that bytes compare as the numbers do."""
 
-
-class Known(NamedTuple):
-    """The newest state of an envelope."""
-
-    order: Order
-    state: CompactState
+_ORDER: Final = struct.Struct(">QQQ")
+_FIRST: Final = _ORDER.pack(0, 0, 0)
+_FINAL: Final = b"\1"
+_NO_STATES: Final[States] = {}
+_SUFFIX_DIGITS: Final = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -37,8 +37,9 @@ class Found:
     """A copy of a message in a log.
 
     Attributes:
-        suffixes: last 8 digits of the envelope ids.
+        suffixes: last 8 digits of the envelope ids, one after the other.
         void: it was moved, or nobody was told that it was accepted.
+        another: copy of the same message in the same incarnation.
     """
 
     msgid: Msgid
@@ -46,10 +47,17 @@ class Found:
     order: Order
     entry: Entry
     created_at: float
-    suffixes: tuple[str, ...]
+    suffixes: str
     states: States
     origin: tuple[str, str] | None = None
     void: bool = False
+    another: "Found | None" = None
+
+    @property
+    def evpids(self) -> Iterator[Evpid]:
+        """Its envelopes."""
+        for at in range(0, len(self.suffixes), _SUFFIX_DIGITS):
+            yield Evpid(self.msgid + self.suffixes[at : at + _SUFFIX_DIGITS])
 
 
 @dataclass(slots=True)
@@ -71,16 +79,20 @@ class Recovered:
 
 
 class Replay:
-    """Reads the logs of some incarnations that belong together: one, and whatever it adopted."""
+    """Reads the logs of some incarnations that belong together: one, and whatever it adopted.
+
+    It is built for queues of a million: an envelope's newest state is its order, a byte that says whether it is final,
+    and the state as it will be kept, all in one piece under the id as a number.
+    """
 
     def __init__(self, disk: Disk, layout: Layout, homes: Sequence[Home]) -> None:
         """Read nothing yet."""
         self._disk = disk
         self._layout = layout
         self._result = Recovered(homes)
-        self._found: dict[tuple[str, str], list[Found]] = {}
-        self._known: dict[str, Known] = {}
-        self._intents: dict[str, Order] = {}
+        self._found: dict[str, dict[str, Found]] = {home.incarnation: {} for home in homes}
+        self._known: dict[int, bytes] = {}
+        self._intents: dict[int, Order] = {}
         self._mentions: dict[Segment, set[tuple[str, str]]] = {}
         self._done: set[tuple[str, str]] = set()
 
@@ -184,66 +196,82 @@ class Replay:
         entry = Entry(segment, start, accepted.body_bytes, record.end - record.start, message.size, 0)
         # Whatever is said about a message is newer than its ACCEPT, wherever its (private) segment stands.
         moved = record.kind == Kind.MOVED
-        order = (accepted.generation, segment.segment_id, record.seq) if moved else (0, 0, 0)
-        suffixes = tuple(envelope.evpid[8:] for envelope in message.envelopes)
-        found = Found(message.msgid, segment, order, entry, message.created_at, suffixes, accepted.states)
+        order = _ORDER.pack(accepted.generation, segment.segment_id, record.seq) if moved else _FIRST
+        suffixes = "".join(envelope.evpid[8:] for envelope in message.envelopes)
+        states = accepted.states or _NO_STATES
+        found = Found(message.msgid, segment, order, entry, message.created_at, suffixes, states)
         if moved:
             found.origin = (accepted.origin or segment.home.incarnation, accepted.origin_msgid or message.msgid)
-        self._found.setdefault((segment.home.incarnation, message.msgid), []).append(found)
+        copies = self._found[segment.home.incarnation]
+        found.another = copies.get(message.msgid)
+        copies[message.msgid] = found
+
+    def _copies(self, incarnation: str, msgid: str) -> Iterator[Found]:
+        found = self._found.get(incarnation, {}).get(msgid)
+        while found is not None:
+            yield found
+            found = found.another
+
+    def _all(self) -> Iterator[Found]:
+        for incarnation, copies in self._found.items():
+            for msgid in copies:
+                yield from self._copies(incarnation, msgid)
 
     def _read_results(self, segment: Segment, record: Record, results: records.Results) -> None:
         self._see(results.generation)
         self._mention(segment, results.incarnation, record.msgid)
-        order = (results.generation, segment.segment_id, record.seq)
+        order = _ORDER.pack(results.generation, segment.segment_id, record.seq)
         for result in results.results:
-            known = self._known.get(result.evpid)
-            final = result.final is not None
-            if known is None or (not known.state.final and (final or order > known.order)):
-                self._known[result.evpid] = Known(order, records.compact(result))
-            if self._intents.get(result.evpid, order) < order:
-                del self._intents[result.evpid]
+            evpid = int(result.evpid, 16)
+            known = self._known.get(evpid, b"")
+            if not known or (not _is_final(known) and (result.final is not None or order > known[: _ORDER.size])):
+                self._known[evpid] = order + _spell(records.compact(result))
+            if self._intents.get(evpid, order) < order:
+                del self._intents[evpid]
 
     def _read_intended(self, segment: Segment, record: Record, intended: records.Intended) -> None:
-        order = (intended.generation, segment.segment_id, record.seq)
-        for evpid in intended.evpids:
-            known = self._known.get(evpid)
-            if known is None or known.order < order:
+        order = _ORDER.pack(intended.generation, segment.segment_id, record.seq)
+        for evpid in (int(text, 16) for text in intended.evpids):
+            if self._known.get(evpid, b"")[: _ORDER.size] < order:
                 self._intents[evpid] = max(order, self._intents.get(evpid, order))
 
     def _mention(self, segment: Segment, incarnation: str, msgid: int) -> None:
-        self._mentions.setdefault(segment, set()).add((incarnation or segment.home.incarnation, f"{msgid:08x}"))
+        """Note that a segment speaks of a message: of most the place is known already, so that only it is kept."""
+        key = (incarnation or segment.home.incarnation, f"{msgid:08x}")
+        before = {found.segment for found in self._copies(*key)}
+        segment.pins |= before - {segment}
+        if not before:
+            self._mentions.setdefault(segment, set()).add(key)
 
     def _void_moved(self) -> None:
         """Of several copies the one that was moved last counts."""
-        for copies in self._found.values():
-            for found in copies:
-                if found.origin is not None:
-                    for left in self._found.get(found.origin, ()):
-                        if left is not found and left.order < found.order:
-                            left.void = True
-                            found.segment.pins.add(left.segment)
+        for found in self._all():
+            if found.origin is not None:
+                for left in self._copies(*found.origin):
+                    if left is not found and left.order < found.order:
+                        left.void = True
+                        found.segment.pins.add(left.segment)
         for key in self._done:
-            for found in self._found.get(key, ()):
+            for found in self._copies(*key):
                 found.void = found.void or found.origin is None
 
     def _restore(self) -> None:
-        for copies in self._found.values():
-            for found in copies:
-                if not found.void:
-                    self._restore_one(found)
+        for found in self._all():
+            if not found.void:
+                self._restore_one(found)
         self._result.messages.sort(key=lambda found: found.created_at)
 
     def _restore_one(self, found: Found) -> None:
         states: States = dict(found.states)
         live = 0
-        for suffix in found.suffixes:
-            evpid = Evpid(found.msgid + suffix)
-            known = self._known.get(evpid)
-            if known is not None and (known.state.final or known.order > found.order):
-                states[suffix] = known.state
+        for evpid in found.evpids:
+            number, suffix = int(evpid, 16), evpid[8:]
+            known = self._known.get(number)
+            if known is not None and (_is_final(known) or known[: _ORDER.size] > found.order):
+                states[suffix] = records.decode_state(known[_ORDER.size + 1 :])
             final = suffix in states and states[suffix].final
             live += not final
-            self._result.possible_duplicates += not final and evpid in self._intents
+            self._result.possible_duplicates += not final and number in self._intents
         found.entry.live = live
         found.entry.packed = records.encode(states) if states else b""
         if live:
@@ -253,4 +281,12 @@ class Replay:
         """A segment with results goes after the messages that they are about."""
         for segment, mentioned in self._mentions.items():
             for key in mentioned:
-                segment.pins.update(found.segment for found in self._found.get(key, ()) if found.segment is not segment)
+                segment.pins.update(found.segment for found in self._copies(*key) if found.segment is not segment)
+
+
+def _spell(state: CompactState) -> bytes:
+    return (_FINAL if state.final else b"\0") + records.encode(state)
+
+
+def _is_final(known: bytes) -> bool:
+    return known[_ORDER.size : _ORDER.size + 1] == _FINAL

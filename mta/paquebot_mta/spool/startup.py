@@ -60,7 +60,7 @@ async def _recover(parts: JournalParts) -> None:
     found = sorted((each for group in groups for each in group.messages), key=lambda each: each.created_at)
     if found or any(segment.held for home in parts.homes for segment in home.segments.values()):
         await _log_adoption(parts)
-    await _serve(parts, found)
+    parts.found = await _serve(parts, found)
     _announce(parts, groups, len(found))
     parts.janitor.sweep_soon()
 
@@ -83,15 +83,16 @@ async def _log_adoption(parts: JournalParts) -> None:
     await parts.log.append([(Kind.ADOPT, 0, payload)], on_settled, essential=True)
 
 
-async def _serve(parts: JournalParts, messages: Sequence[Found]) -> None:
+async def _serve(parts: JournalParts, messages: Sequence[Found]) -> list[Found]:
     """Take messages in where they lie. Ids of 32 bits meet now and then among many: the later one gets another."""
-    twins: list[Found] = []
+    twins, served = list[Found](), list[Found]()
     for found in messages:
         if found.msgid in parts.index:
             found.segment.live += 1  # holds its segment
             twins.append(found)
         else:
             parts.index.add(found.msgid, found.entry)
+            served.append(found)
     for found in twins:
         new = new_msgid(parts.randbits)
         while new in parts.index:
@@ -99,6 +100,9 @@ async def _serve(parts: JournalParts, messages: Sequence[Found]) -> None:
         with suppress(SpoolError, DamagedError, OSError):  # it stays held then, and the next start tries again
             await parts.compactor.move_as(found.msgid, found.entry, new)
             found.segment.live -= 1
+            found.msgid = new
+            served.append(found)
+    return served
 
 
 def _announce(parts: JournalParts, groups: Sequence[Recovered], messages: int) -> None:
@@ -115,17 +119,20 @@ def _announce(parts: JournalParts, groups: Sequence[Recovered], messages: int) -
 
 
 async def _beat(parts: JournalParts) -> None:
-    """Count up in the owner block, and note both clocks now and then while there is traffic."""
+    """Count up in the owner block, try a volume that was out of order, and note both clocks now and then."""
     beats, commits = 0, 0
     while True:
         await asyncio.sleep(parts.options.beat_seconds)
         with suppress(OSError):  # the circuit learns of a broken volume by itself; a beat is no promise
             await parts.loop.run_in_executor(parts.files, parts.ownership.beat)
         beats += 1
-        if beats % _CLOCK_EVERY_BEATS == 0 and parts.committer.commits != commits:
+        clock = encode(Clock(parts.clock(), time.clock_gettime(time.CLOCK_BOOTTIME)))
+        if parts.circuit.trouble:
+            with suppress(SpoolError):  # who is not ready gets no mail that would try the volume
+                await parts.log.append([(Kind.CLOCK, 0, clock)], lambda placed: None)
+        elif beats % _CLOCK_EVERY_BEATS == 0 and parts.committer.commits != commits:
             commits = parts.committer.commits
-            clock = Clock(parts.clock(), time.clock_gettime(time.CLOCK_BOOTTIME))
-            parts.log.note([(Kind.CLOCK, 0, encode(clock))])
+            parts.log.note([(Kind.CLOCK, 0, clock)])
 
 
 async def _keep_house(parts: JournalParts, journal: Journal) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from paquebot_mta.mail.envelope import Message, Result, Stored
+from paquebot_mta.mail.envelope import EnvelopeState, Message, Result, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.mail.reply import Reply
 
@@ -34,6 +34,21 @@ class SpoolStats(Struct, frozen=True):
     syncs: int = 0
     commits: int = 0
     free_bytes: int = -1
+
+
+class Waiting(Struct, frozen=True):
+    """A message that a start found in the queue, as far as planning its deliveries needs it.
+
+    Attributes:
+        created_at: when it was accepted, seconds since 1970.
+        size: bytes of content.
+        states: of the envelopes that are not final.
+    """
+
+    msgid: Msgid
+    created_at: float
+    size: int
+    states: dict[Evpid, EnvelopeState]
 
 
 class SpoolError(Exception):
@@ -115,7 +130,13 @@ class Spool(Protocol):
         """
 
     def walk(self) -> AsyncIterator[Stored]:
-        """All live messages, oldest first: after a start these are the recovered ones. Tolerates changes meanwhile."""
+        """All live messages, oldest first. Tolerates changes meanwhile."""
+
+    def recovered(self) -> AsyncIterator[Waiting]:
+        """What the start found, oldest first; only once, and without reading any of it: a long queue starts soon."""
+
+    def trouble(self) -> str:
+        """Why nothing can be stored now, for people; empty while all is well (a full volume still takes results)."""
 
     def stats(self) -> SpoolStats:
         """Counts for metrics and the command line."""
