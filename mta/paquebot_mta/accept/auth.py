@@ -30,9 +30,14 @@ class AuthSession(DataSession):
     continuation: Continuation | None = None  # who takes the next line, while a mechanism waits for one
     _failures = 0
 
+    @property
+    def takes_auth(self) -> bool:
+        """Whether AUTH is offered now: never in the clear (RFC 4954, 4)."""
+        return bool(self.session.tls_version) and self.policy.listener.auth.mode != "Off"
+
     async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's spelling
         """Begin an exchange."""
-        if not self.session.tls_version or self.policy.listener.auth.mode == "Off":
+        if not self.takes_auth:
             self.refuse(answers.NOT_SUPPORTED)
         elif not self.session.extended_smtp or self.session.user or self.envelope.draft is not None:
             self.refuse(answers.NOT_NOW)

@@ -51,7 +51,7 @@ class SessionCore(Deadlines, SMTP):
         self._output: list[bytes] = []
         self._content: DataReader | BdatReader | None = None
         self._task: asyncio.Task[None] | None = None
-        self._paused = self._ended = self._lost = False
+        self._begun = self._paused = self._ended = self._lost = False
         self._writable: asyncio.Future[None] | None = None
         self.errors = self.junk = 0
 
@@ -84,6 +84,7 @@ class SessionCore(Deadlines, SMTP):
 
     def begin(self, peer: Any, local: Any) -> None:
         """Know who is there; ``peer`` and ``local`` are the ends of the connection as sockets name them."""
+        self._begun = True
         self.session = self._create_session()
         self.envelope = self._create_envelope()
         self.session.locate(peer, local)
@@ -92,9 +93,9 @@ class SessionCore(Deadlines, SMTP):
     # The transport's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin a session."""
+        """Begin a session, unless its socket was accepted by hand and it began with that."""
         self.transport = transport
-        if transport.get_extra_info("ssl_object") is None:
+        if not self._begun:
             self.begin(transport.get_extra_info("peername"), transport.get_extra_info("sockname"))
         self.arrive()
 

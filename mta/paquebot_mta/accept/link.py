@@ -3,10 +3,12 @@
 import asyncio
 import socket
 from contextlib import suppress
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from paquebot_mta.accept import answers
+from paquebot_mta.accept.proxied import read_ends
 from paquebot_mta.accept.tls import TlsSession
+from paquebot_mta.mail.proxy import ProxyError
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import (
     Attempt,
@@ -50,12 +52,37 @@ class LinkSession(TlsSession):
             self._greet()
             self.settle()
 
-    async def open_secure(self, connection: socket.socket) -> None:
-        """Begin with TLS from the first byte (RFC 8314, 3.3); ``arrive`` follows when the handshake is done.
+    async def open_accepted(self, connection: socket.socket) -> None:
+        """Begin on an accepted socket: behind the header of a proxy, or with TLS from the first byte, or both.
 
-        Takes the accepted socket, because a transport would read the client's hello before TLS could.
+        A transport would read the client's hello before TLS could. ``arrive`` follows when all that is done.
+
+        Raises:
+            OSError: the connection broke.
         """
-        self.begin(connection.getpeername(), connection.getsockname())
+        ends = await self._ends_of(connection)
+        if ends is None:
+            connection.close()
+            return
+        self.begin(*ends)
+        if self.policy.listener.tls.mode == "Implicit":
+            await self._open_secure(connection)
+        else:
+            await self.loop.connect_accepted_socket(lambda: self, connection)
+
+    async def _ends_of(self, connection: socket.socket) -> tuple[Any, Any] | None:
+        """Find out who is there; None if that can't be believed, and the connection is to be dropped."""
+        if not self.policy.proxies:
+            return connection.getpeername(), connection.getsockname()
+        try:
+            return await read_ends(connection, self.policy.proxies, self.policy.limits.handshake_timeout_seconds)
+        except ProxyError as error:
+            details: dict[str, str | int | float | bool] = {"listener": self._endpoint, "error": str(error)}
+            self._emit(Notice(level="warning", event="smtp-in.proxy", details=details))
+            return None
+
+    async def _open_secure(self, connection: socket.socket) -> None:
+        """Shake hands before anything is said (RFC 8314, 3.3)."""
         refusal = self.host.admit(self, self.session.client_address)
         if refusal is None:
             await self._look_up_name()

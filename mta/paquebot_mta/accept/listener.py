@@ -12,7 +12,7 @@ from paquebot_mta.accept.host import Authenticator, Hook, LookupName, Sweepable
 from paquebot_mta.accept.policy import AcceptPolicy, ListenerPolicy
 from paquebot_mta.accept.receiver import Receiver
 from paquebot_mta.accept.session import MtaSession
-from paquebot_mta.accept.sockets import BACKLOG, UNIX, Closeable, SecureServer, bind
+from paquebot_mta.accept.sockets import BACKLOG, UNIX, Closeable, HandServer, bind
 from paquebot_mta.accept.state import spell_endpoint
 from paquebot_mta.config.listeners import Listener
 from paquebot_mta.mail.envelope import Message
@@ -91,8 +91,8 @@ class Acceptor:
             where = f"listener {listener.name}: {listener.address}:{listener.port}"
             raise OSError(error.errno, f"{where}: {error.strerror}") from error
         self._addresses[listener.name] = _spell(bound.getsockname())
-        if listener.tls.mode == "Implicit":
-            return SecureServer(begin, bound)
+        if listener.tls.mode == "Implicit" or listener.proxy_protocol is not None:
+            return HandServer(begin, bound)
         if bound.family == socket.AF_UNIX:
             return await loop.create_unix_server(begin, sock=bound, backlog=BACKLOG)
         return await loop.create_server(begin, sock=bound, backlog=BACKLOG)

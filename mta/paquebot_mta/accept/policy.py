@@ -1,10 +1,12 @@
 """What a listener wants, made ready for the hot path: TLS contexts loaded, banner spelled, tables at hand."""
 
+import ipaddress
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from paquebot_mta.accept.certificates import server_context
+from paquebot_mta.accept.proxied import Networks
 from paquebot_mta.config.listeners import Listener
 from paquebot_mta.config.service import Limits, MtaConfig
 from paquebot_mta.expand.results import Expander
@@ -23,6 +25,7 @@ class ListenerPolicy:
     Attributes:
         tls: None if the listener has no TLS.
         credentials, senders: tables, None if not configured.
+        proxies: networks whose PROXY header is believed; empty if the listener expects none.
         extensions: lines of EHLO in the clear; ``secure_extensions`` over TLS, without AUTH and STARTTLS.
     """
 
@@ -36,6 +39,7 @@ class ListenerPolicy:
     tls: ssl.SSLContext | None = None
     credentials: Table | None = None
     senders: Table | None = None
+    proxies: Networks = ()
 
     @property
     def lmtp(self) -> bool:
@@ -81,6 +85,7 @@ def _build_listener(
             tls,
             _table(tables, listener.auth.credentials),
             _table(tables, listener.auth.senders),
+            _proxies(listener),
         )
     except (ValueError, OSError, KeyError) as error:
         raise PolicyError(f"listener {listener.name}: {error}") from error
@@ -89,7 +94,6 @@ def _build_listener(
 def _refuse_unserved(listener: Listener) -> None:
     """Say no to what the contract has a place for but sessions don't do: silence would look like consent."""
     wanted = {
-        "proxyProtocol": listener.proxy_protocol is not None,
         "hostnames": bool(listener.hostnames),
         "auth.masquerade": listener.auth.masquerade,
         "filters": bool(listener.filters),
@@ -109,6 +113,15 @@ def _extensions(listener: Listener, limits: Limits, *, secure: bool) -> tuple[st
     if secure and listener.auth.mode != "Off":
         offered.append("AUTH PLAIN LOGIN")
     return (*offered, "HELP")
+
+
+def _proxies(listener: Listener) -> Networks:
+    """Read the networks; a listener that expects a header must know from whom."""
+    if listener.proxy_protocol is None:
+        return ()
+    if not listener.proxy_protocol.trusted:
+        raise PolicyError("proxyProtocol trusts nobody")
+    return tuple(ipaddress.ip_network(network) for network in listener.proxy_protocol.trusted)
 
 
 def _table(tables: Mapping[str, Table], name: str) -> Table | None:

@@ -1,4 +1,4 @@
-"""Sockets that are listened on: bound here, shared by workers, and accepted by hand where TLS comes first."""
+"""Sockets that are listened on: bound here, shared by workers, and accepted by hand if TLS or a proxy comes first."""
 
 import asyncio
 import os
@@ -22,11 +22,11 @@ class Closeable(Protocol):
 class Opener(Protocol):
     """A session that takes an accepted socket."""
 
-    async def open_secure(self, connection: socket.socket) -> None:
-        """Begin with TLS."""
+    async def open_accepted(self, connection: socket.socket) -> None:
+        """Begin."""
 
 
-class SecureServer:
+class HandServer:
     """Accepts connections and gives each, still untouched, to a session of its own."""
 
     def __init__(self, begin: Callable[[], Opener], listening: socket.socket) -> None:
@@ -35,7 +35,7 @@ class SecureServer:
         listening.listen(BACKLOG)
         self._begin = begin
         self._listening = listening
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._openings: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._accept())
 
@@ -47,18 +47,18 @@ class SecureServer:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             task = self._loop.create_task(self._open(connection))
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            self._openings.add(task)
+            task.add_done_callback(self._openings.discard)
 
     async def _open(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         try:
-            await self._begin().open_secure(connection)
+            await self._begin().open_accepted(connection)
         except OSError:  # it was gone before it began
             connection.close()
 
     def close(self) -> None:
-        """Take no new connections; handshakes that run go on until their deadline."""
+        """Take no new connections; what is being opened goes on until its deadline."""
         self._task.add_done_callback(lambda _: self._listening.close())
         self._task.cancel()
 

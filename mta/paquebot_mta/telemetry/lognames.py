@@ -35,6 +35,10 @@ def _report(direction: Literal["in", "out"], event: str) -> LogName:
 _REPORTS: Final = tuple(_report(direction, event) for direction in ("in", "out") for event in EVENTS)
 _OTHERS: Final = (
     LogName("smtp-in.fault", "smtpd", "error", "a session failed by our fault; the client got a 4yz"),
+    LogName("smtp-in.proxy", "smtpd", "warning", "dropped: the PROXY header is missing, bad or not believed"),
+    LogName("smtp-in.stress", "smtpd", "warning", "short of room or time: clients are waited for a short time only"),
+    LogName("smtp-in.stress-over", "smtpd", "info", "clients are waited for as usual again"),
+    LogName("smtp-in.hostname", "smtpd", "warning", "hostnames gave no answer; the listener's own name is taken"),
     LogName("delivery.delivered", "sender", "info", "the next hop, or the mailbox, took responsibility"),
     LogName("delivery.tempfail", "sender", "info", "deferred; next_attempt says until when"),
     LogName("delivery.permfail", "sender", "info", "failed for good"),

@@ -8,7 +8,7 @@ import pytest
 
 from paquebot_mta.accept.policy import PolicyError
 from paquebot_mta.accept.session import MtaSession
-from paquebot_mta.config.listeners import Listener, ProxyProtocol, ServerAuth
+from paquebot_mta.config.listeners import Listener, ServerAuth
 from paquebot_mta.config.service import Limits
 from paquebot_mta.telemetry.events import Attempt, LimitHit, LinkConnect, LinkDisconnect
 from tests.mta.accept.support import Rules, Served, make_policy, serve
@@ -177,7 +177,6 @@ async def test_a_pause_refuses_new_sessions_only() -> None:
         Listener(name="mx", filters=("spam",)),
         Listener(name="mx", hostnames="names"),
         Listener(name="mx", auth=ServerAuth(masquerade=True)),
-        Listener(name="mx", proxy_protocol=ProxyProtocol(trusted=("192.0.2.0/24",))),
         Listener(name="mx", auth=ServerAuth(credentials="missing")),
     ],
 )
