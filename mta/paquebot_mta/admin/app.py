@@ -26,7 +26,7 @@ from paquebot_mta.admin.http import (
     stream,
 )
 from paquebot_mta.admin.sockets import bind_private
-from paquebot_mta.admin.targets import ALL, parse_target
+from paquebot_mta.admin.targets import ALL, parse_route_target, parse_target
 from paquebot_mta.mail.ids import parse_evpid, parse_msgid
 
 BATCH_BYTES: Final = 16_384
@@ -66,6 +66,7 @@ class WorkerApp:
             *(web.post(path, _acting(act)) for path, act in acts.items()),
             web.post("/pause", self._switching(controls.pause_part)),
             web.post("/resume-part", self._switching(controls.resume_part)),
+            web.post("/resume-route", self.enable_routes),
         ]
 
     def _reading(self) -> list[web.RouteDef]:
@@ -79,6 +80,7 @@ class WorkerApp:
             web.get("/message/{msgid}", self.message, allow_head=False),
             web.get("/envelope/{evpid}", self.envelope),
             web.get("/routes", self.list_routes),
+            web.get("/hosts", self.list_hosts),
             web.get("/stats", self.stats),
             web.get("/trace", self.trace, allow_head=False),
         ]
@@ -123,6 +125,15 @@ class WorkerApp:
     async def list_routes(self, _request: web.Request) -> web.Response:
         """Routes, a JSON array."""
         return json_response(self._controls.routes())
+
+    async def list_hosts(self, _request: web.Request) -> web.Response:
+        """Addresses of next hops, a JSON array."""
+        return json_response(self._controls.hosts())
+
+    async def enable_routes(self, request: web.Request) -> web.Response:
+        """Let routes be used again; answers how many rested."""
+        target = _checked(parse_route_target, (await read_json(request, TargetBody)).target)
+        return json_response({"routes": self._controls.enable_routes(target)})
 
     async def stats(self, _request: web.Request) -> web.Response:
         """Counts by name."""

@@ -5,9 +5,10 @@ import msgspec
 
 from paquebot_mta.admin.asking import Workers, read_target, with_workers
 from paquebot_mta.admin.client import Worker
-from paquebot_mta.admin.targets import ALL
+from paquebot_mta.admin.targets import ALL, parse_route_target
 
 PARTS = ("smtp", "mta", "mda")
+ROUTE = "route"
 TARGET = click.argument("target", callback=read_target)
 
 
@@ -17,6 +18,12 @@ class Count(msgspec.Struct, frozen=True):
     envelopes: int
 
 
+class Routes(msgspec.Struct, frozen=True):
+    """How many routes a worker let go."""
+
+    routes: int
+
+
 class Paused(msgspec.Struct, frozen=True):
     """What a worker has paused."""
 
@@ -24,8 +31,8 @@ class Paused(msgspec.Struct, frozen=True):
 
 
 def read_part_or_target(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Parse ``smtp``, ``mta``, ``mda`` or a target (a callback of click); a bad one is a usage error."""
-    return value if value in PARTS else read_target(context, parameter, value)
+    """Parse ``smtp``, ``mta``, ``mda``, ``route`` or a target (a callback of click); a bad one is a usage error."""
+    return value if value in (*PARTS, ROUTE) else read_target(context, parameter, value)
 
 
 @click.command()
@@ -81,17 +88,24 @@ def pause(workers: Workers, part: str) -> None:
 
 
 @click.command()
-@click.argument("what", metavar="smtp|mta|mda|TARGET", callback=read_part_or_target)
+@click.argument("what", metavar="smtp|mta|mda|TARGET|route", callback=read_part_or_target)
+@click.argument("route", metavar="[ROUTE]", required=False)
 @with_workers
-def resume(workers: Workers, what: str) -> None:
-    """Go on with a paused part, or with suspended envelopes.
+def resume(workers: Workers, what: str, route: str | None) -> None:
+    """Go on with a paused part, with suspended envelopes, or with routes that rest (an id, an address or all).
 
     \b
     Example:
         paquebot resume mta
         paquebot resume 508f4cf1
+        paquebot resume route 3f0a91c2
+        paquebot resume route all
     """
-    if what in PARTS:
+    if (what == ROUTE) != (route is not None):
+        raise click.UsageError("name the route: `resume route ID`, `resume route ADDRESS` or `resume route all`")
+    if route is not None:
+        _enable(workers, route)
+    elif what in PARTS:
         _switch(workers, "/resume-part", what, "resumed")
     else:
         _act(workers, "/resume", what, "resumed")
@@ -107,6 +121,18 @@ def _act(workers: Workers, resource: str, target: str, done: str) -> None:
     if not count and target != ALL and not workers.failed:
         raise click.ClickException(f"{target}: no such envelope in the queue, or none that can be {done} now")
     click.echo(f"{count} envelope{'' if count == 1 else 's'} {done}")
+
+
+def _enable(workers: Workers, text: str) -> None:
+    try:
+        target = parse_route_target(text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    asked = workers.each(lambda worker: worker.post("/resume-route", {"target": target}, Routes).routes)
+    count = sum(count for _, count in asked)
+    if not count and target != ALL and not workers.failed:
+        raise click.ClickException(f"{target}: no such route, or it does not rest")
+    click.echo(f"{count} route{'' if count == 1 else 's'} resumed")
 
 
 def _switch(workers: Workers, resource: str, part: str, done: str) -> None:

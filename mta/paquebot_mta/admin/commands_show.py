@@ -11,21 +11,25 @@ import msgspec
 
 from paquebot_mta.admin.asking import Workers, read_target, with_json, with_workers
 from paquebot_mta.admin.client import Worker
-from paquebot_mta.admin.controls import EnvelopeDetail, QueueEntry, RouteEntry, Status
+from paquebot_mta.admin.controls import EnvelopeDetail, HostEntry, QueueEntry, RouteEntry, Status
 from paquebot_mta.admin.output import flat, moment, print_fields, print_json, print_table, printable
 from paquebot_mta.admin.targets import ALL
 from paquebot_mta.mail.ids import msgid_of, parse_evpid, parse_msgid
 
 QUEUE_COLUMNS = ("evpid", "state", "next try", "tries", "sender", "recipient", "flags", "last reply")
 QUEUE_FOLDING = ("sender", "recipient", "last reply")
-ROUTE_COLUMNS = ("worker", "route", "source", "destination", "state", "open", "queued", "errors", "penalty", "timeout")
+ROUTE_COLUMNS = (
+    "worker", "route", "relay", "source", "destination", "flags", "open", "queued", "errors", "penalty", "timeout",
+)  # fmt: skip
+HOST_COLUMNS = ("worker", "address", "name", "routes", "open", "idle", "last error")
+HOST_FOLDING = ("name", "last error")
 STATUS_COLUMNS = ("worker", "pid", "state", "paused", "generation", "digest", "listeners", "reasons")
 STATUS_FOLDING = ("listeners", "reasons")
 
 
 @click.group()
 def show() -> None:
-    """Show the queue, a message, an envelope, routes, counts or the workers."""
+    """Show the queue, a message, an envelope, routes, hosts, counts or the workers."""
 
 
 @show.command()
@@ -136,7 +140,10 @@ def envelope(workers: Workers, evpid: str, form: str | None) -> None:
 @with_json
 @with_workers
 def routes(workers: Workers, form: str | None) -> None:
-    """List the routes with connections or waiting mail, of each worker.
+    """List the routes to next hops of each worker: flags, penalty, and when it is lowered.
+
+    \b
+    Flags: N no session was greeted yet, D disabled, Q waits for a change of its penalty, K kept without connections.
 
     \b
     Example:
@@ -153,7 +160,7 @@ def _routes(worker: Worker) -> list[RouteEntry]:
     return worker.get("/routes", list[RouteEntry])
 
 
-def _named(worker: Worker, route: RouteEntry) -> dict[str, Any]:
+def _named(worker: Worker, route: RouteEntry | HostEntry) -> dict[str, Any]:
     return {"worker": worker.name, **msgspec.to_builtins(route)}
 
 
@@ -162,12 +169,40 @@ def _route_row(worker: Worker, route: RouteEntry) -> tuple[str, ...]:
     return (
         worker.name,
         route.id,
+        route.relay or "-",
         route.source or "-",
         route.destination,
         route.state,
         *map(str, counts),
-        f"{route.timeout_seconds:.0f}s",
+        "-" if route.timeout_seconds is None else f"{route.timeout_seconds:.0f}s",
     )
+
+
+@show.command()
+@with_json
+@with_workers
+def hosts(workers: Workers, form: str | None) -> None:
+    """List the addresses of next hops that are known, of each worker.
+
+    \b
+    Example:
+        paquebot show hosts
+    """
+    found = [(worker, each) for worker, all_ in workers.each(_hosts) for each in all_]
+    if form:
+        print_json([_named(worker, host) for worker, host in found], lines=form == "jsonl")
+    else:
+        rows = (_host_row(worker, host) for worker, host in found)
+        print_table(HOST_COLUMNS, rows, folding=HOST_FOLDING, if_empty="no hosts")
+
+
+def _hosts(worker: Worker) -> list[HostEntry]:
+    return worker.get("/hosts", list[HostEntry])
+
+
+def _host_row(worker: Worker, host: HostEntry) -> tuple[str, ...]:
+    counts = (str(host.routes), str(host.connections), f"{host.idle_seconds:.0f}s")
+    return (worker.name, host.address, host.name or "-", *counts, host.last_error or "-")
 
 
 @show.command()

@@ -49,7 +49,15 @@ class EnvelopeDetail(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RouteEntry(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One route: ``paquebot show routes``."""
+    """One route, from a source address to an address of a next hop: ``paquebot show routes``.
+
+    Attributes:
+        id: 8 hex digits, the same in all workers; relay: the action it is used for.
+        source: our address, empty for the system's choice.
+        state: flags as in ``smtpctl show routes``: new, disabled, queued for a change of its penalty, kept (``ND--``).
+        queued: messages that wait and may take it; errors: connections that failed since it was last valid.
+        timeout_seconds: until its penalty is lowered and it may be used again, None if it has none.
+    """
 
     id: str
     source: str
@@ -59,7 +67,24 @@ class RouteEntry(Struct, frozen=True, kw_only=True, rename="camel"):
     queued: int
     errors: int
     penalty: int
-    timeout_seconds: float
+    timeout_seconds: float | None
+    relay: str = ""
+    last_error: str = ""
+
+
+class HostEntry(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One address of next hops: ``paquebot show hosts``.
+
+    Attributes:
+        routes: how many lead there; idle_seconds: since a connection was opened or closed.
+    """
+
+    address: str
+    name: str
+    routes: int
+    connections: int
+    idle_seconds: float
+    last_error: str = ""
 
 
 class Status(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -105,7 +130,13 @@ class Controls(Protocol):
         """Describe an envelope; LookupError if it is not here."""
 
     def routes(self) -> list[RouteEntry]:
-        """List routes with connections or waiting mail."""
+        """List the routes that are known."""
+
+    def hosts(self) -> list[HostEntry]:
+        """List the addresses of next hops that are known."""
+
+    def enable_routes(self, target: str) -> int:
+        """Let routes be used at once: ``all``, or those with that id or address; says how many rested."""
 
     def stats(self) -> dict[str, float]:
         """Counts by dotted name, as ``smtpctl show stats``."""

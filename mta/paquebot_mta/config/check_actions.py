@@ -33,7 +33,7 @@ def check_action(action: Action, path: str, names: Names) -> None:
 
 def _check_relay(relay: Relay, path: str, names: Names) -> None:
     names.faults.check(that=1 <= relay.port <= 65_535, path=f"{path}.port", reason="not a port")
-    _check_tls(relay.tls, f"{path}.tls", names)
+    check_tls(relay.tls, f"{path}.tls", names)
     names.table(relay.source, f"{path}.source", "source")
     names.table(relay.helo_names, f"{path}.heloNames", "addrname")
     if relay.auth is not None:
@@ -48,10 +48,11 @@ def _check_lmtp(lmtp: Lmtp, path: str, names: Names) -> None:
     found = _LMTP.fullmatch(lmtp.destination)
     reachable = found is not None and 1 <= int(found["port"] or 1) <= 65_535
     names.faults.check(that=reachable, path=f"{path}.destination", reason="neither host:port nor unix:/path")
-    _check_tls(lmtp.tls, f"{path}.tls", names)
+    check_tls(lmtp.tls, f"{path}.tls", names)
 
 
-def _check_tls(tls: ClientTls, path: str, names: Names) -> None:
+def check_tls(tls: ClientTls, path: str, names: Names) -> None:
+    """Check the names in a TLS policy."""
     names.certificate(tls.ca, f"{path}.ca")
     names.certificate(tls.client_certificate, f"{path}.clientCertificate", with_key=True)
 

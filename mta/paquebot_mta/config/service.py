@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import field
 
-from paquebot_mta.config.actions import Action
+from paquebot_mta.config.actions import Action, ClientTls
 from paquebot_mta.config.base import Value
 from paquebot_mta.config.domains import Domain
 from paquebot_mta.config.listeners import Listener
@@ -84,6 +84,58 @@ class OutboundLimits(Value, frozen=True, kw_only=True):
     local_deliveries_per_user: int = 7
 
 
+class OutboundDelays(Value, frozen=True, kw_only=True):
+    """Least time between the openings of two connections along each axis, in seconds; 0 is none.
+
+    Attributes:
+        route: from one source to one address. reconnect: after a connection of a route failed.
+    """
+
+    host: float = 0.0
+    route: float = 0.0
+    source: float = 0.0
+    relay: float = 0.0
+    domain: float = 0.0
+    reconnect: float = 3.0
+
+
+class Penalties(Value, frozen=True, kw_only=True):
+    """When a route rests, and for how long (OpenSMTPD's routing).
+
+    Attributes:
+        base_seconds, max_seconds: a new route whose connection fails rests min(base * penalty², max).
+        consecutive_reject_limit: recipients refused for now (4yz) in a row until a route rests ``defer_seconds``; the
+            rest of the list waits unsent as long.
+        fruitless_message_limit: messages in a row of which nothing could be delivered for now until it does.
+            0 turns either limit off.
+    """
+
+    base_seconds: int = 15
+    max_seconds: int = 3_600
+    consecutive_reject_limit: int = 10
+    fruitless_message_limit: int = 10
+    defer_seconds: int = 400
+
+
+class DestinationLimits(Value, frozen=True, kw_only=True):
+    """What holds for some domains that mail is relayed to; all that match share it.
+
+    Attributes:
+        domain: recipients' domain in lower-case A-labels; ``*`` stands for one label.
+        connections: open at once. messages_per_session: on one connection.
+        messages_per_minute: started, evenly spread; None for no limit.
+        connection_delay_seconds: least time between the openings of two connections.
+        tls: towards the domains' MX hosts, instead of the action's.
+    """
+
+    domain: str
+    connections: int | None = None
+    messages_per_session: int | None = None
+    messages_per_minute: float | None = None
+    connection_delay_seconds: float = 0.0
+    tls: ClientTls | None = None
+
+
 class OutboundTimeouts(Value, frozen=True, kw_only=True):
     """RFC 5321, 4.5.3.2, in seconds."""
 
@@ -105,6 +157,7 @@ class Outbound(Value, frozen=True, kw_only=True):
         family: address families, in the order they are tried.
         port: where MX hosts listen; anything but 25 is for tests.
         allow_private_next_hops: deliver to loopback and private addresses found by MX lookup.
+        destinations: of relayed mail; the first that matches counts.
     """
 
     helo: str = ""
@@ -113,6 +166,9 @@ class Outbound(Value, frozen=True, kw_only=True):
     allow_private_next_hops: bool = False
     limits: OutboundLimits = OutboundLimits()
     timeouts: OutboundTimeouts = OutboundTimeouts()
+    delays: OutboundDelays = OutboundDelays()
+    penalties: Penalties = Penalties()
+    destinations: tuple[DestinationLimits, ...] = ()
 
 
 class Resolver(Value, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from paquebot_mta.config.check_actions import check_action
+from paquebot_mta.config.check_destinations import check_destinations
 from paquebot_mta.config.check_listeners import check_listeners
 from paquebot_mta.config.check_rules import check_rules
 from paquebot_mta.config.check_tables import Names, check_table
@@ -34,6 +35,7 @@ def validate(config: MtaConfig, shards: Mapping[str, DomainShard], faults: Fault
     check_listeners(service.listeners, names)
     for name, action in service.actions.items():
         check_action(action, f"service.actions.{name}", names)
+    check_destinations(service.outbound.destinations, "service.outbound.destinations", names)
     check_rules(service.rules, service.actions, names)
     for name, table in service.tables.items():
         check_table(table, f"service.tables.{name}", faults)
@@ -58,6 +60,8 @@ def _check_service(service: ServiceShard, faults: Faults) -> None:
         ("service.limits", service.limits, 0),
         ("service.outbound.limits", service.outbound.limits, 0),
         ("service.outbound.timeouts", service.outbound.timeouts, 1),
+        ("service.outbound.delays", service.outbound.delays, 0),
+        ("service.outbound.penalties", service.outbound.penalties, 0),
         ("service.outbound.port", service.outbound.port, 1),
         ("service.resolver.timeoutSeconds", service.resolver.timeout_seconds, 0.001),
         ("service.resolver.cacheEntries", service.resolver.cache_entries, 0),

@@ -1,43 +1,81 @@
-"""How many connections are open along each axis, and who waits for one to close."""
+"""How many connections are open along each axis, when one was last opened, and who waits for a change."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
 
 Key = tuple[str, str]
-"""An axis (``host``, ``source``, ``relay``, ``domain``) and what is counted on it."""
+"""An axis (``host``, ``route``, ``source``, ``relay``, ``domain``, ``destination``) and what is counted on it."""
+
+
+class Bound(Struct, frozen=True):
+    """What one key allows.
+
+    Attributes:
+        connections: open at once.
+        delay_seconds: least time between two openings.
+    """
+
+    key: Key
+    connections: float
+    delay_seconds: float = 0.0
 
 
 class ConnectionCounts:
-    """Counts connections against a limit for each axis."""
+    """Counts connections against bounds; shared by all routes of a process."""
 
-    def __init__(self, limits: Mapping[str, int]) -> None:
-        """Start with none; ``limits`` are by axis."""
-        self._limits = limits
+    def __init__(self) -> None:
+        """Start with none."""
         self._open: Counter[Key] = Counter()
+        self._ready_at: dict[Key, float] = {}
         self._waiting: dict[Callable[[], None], None] = {}
 
-    def take(self, keys: Iterable[Key]) -> bool:
-        """Count a connection on all keys, or on none if one of them is at its limit."""
-        wanted = tuple(keys)
-        if any(self._open[key] >= self._limits[key[0]] for key in wanted):
-            return False
-        self._open.update(wanted)
-        return True
+    def wait_seconds(self, bounds: Sequence[Bound], now: float) -> float:
+        """How long a new connection has to wait; infinite if one must be closed first."""
+        if any(self._open[each.key] >= each.connections for each in bounds):
+            return math.inf
+        return max(0.0, *(self._ready_at.get(each.key, now) - now for each in bounds))
 
-    def release(self, keys: Iterable[Key]) -> None:
-        """Forget a connection; whoever waits is called once, in the order of waiting."""
-        for key in keys:
-            self._open[key] -= 1
-            if not self._open[key]:
-                del self._open[key]
+    def take(self, bounds: Sequence[Bound], now: float) -> None:
+        """Count a connection on all keys."""
+        self._forget_past(now)
+        for each in bounds:
+            self._open[each.key] += 1
+            if each.delay_seconds:
+                self._hold(each.key, now + each.delay_seconds)
+
+    def hold(self, key: Key, until: float) -> None:
+        """Let no connection be opened on a key until then."""
+        self._hold(key, until)
+
+    def release(self, bounds: Sequence[Bound]) -> None:
+        """Forget a connection."""
+        for each in bounds:
+            self._open[each.key] -= 1
+            if not self._open[each.key]:
+                del self._open[each.key]
+        self.wake()
+
+    def wait(self, call: Callable[[], None]) -> None:
+        """Have that called at the next change."""
+        self._waiting[call] = None
+
+    def wake(self) -> None:
+        """Something changed: whoever waits is called once, in the order of waiting."""
         waiting, self._waiting = self._waiting, {}
         for call in waiting:
             call()
 
-    def wait(self, call: Callable[[], None]) -> None:
-        """Have that called when a connection is released."""
-        self._waiting[call] = None
-
     def count(self, key: Key) -> int:
         """How many are open on that key."""
         return self._open.get(key, 0)
+
+    def _hold(self, key: Key, until: float) -> None:
+        self._ready_at[key] = max(until, self._ready_at.get(key, until))
+
+    def _forget_past(self, now: float) -> None:
+        """Delays that are over must not fill the memory."""
+        if len(self._ready_at) > 2 * len(self._open) + 1_000:
+            self._ready_at = {key: at for key, at in self._ready_at.items() if at > now}

@@ -5,11 +5,13 @@ from typing import Literal
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import Notice
 
-Cause = Literal["connect", "timeout", "eof", "protocol", "tls", "refused", "policy", "shutdown", "internal"]
+Cause = Literal["connect", "timeout", "eof", "protocol", "tls", "refused", "policy", "source", "shutdown", "internal"]
 
 LOST_AFTER_DOT = Reply(451, "Connection lost after the end of data: the message may have been delivered", "4.4.2")
 NOT_OURS = Reply(451, "The queue changed hands: another process delivers this", "4.3.2")
 UNREADABLE = Reply(451, "Content can't be read", "4.3.0")
+NO_SOURCE = Reply(451, "No source address can be used for the next hop", "4.4.1")
+NO_HELO = Reply(451, "No HELO name is known for the source address", "4.3.5")
 INTERNAL = Reply(451, "Internal error in delivery", "4.3.0")
 BAD_CONTENT = Reply(554, "Message has a bare CR or LF and can't be sent", "5.6.0")
 CLOSED = Reply(451, "Connection closed by the next hop", "4.4.2")

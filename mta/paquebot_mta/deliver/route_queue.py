@@ -1,23 +1,26 @@
-"""The tasks of one route and the connections that carry them.
+"""The tasks that go one way and the connections that carry them.
 
-Slow start: one connection until a greeting succeeded, then as many as the waiting tasks are worth. A connection takes
-task after task, is kept a while when there is none, and then closed. When no next hop can be reached and no connection
-is left, all that wait are deferred together.
+Slow start: one connection until a greeting succeeded, then as many more at a time as there are already, while the
+waiting tasks are worth it. A connection takes task after task, is kept a while when there is none, and then closed.
+When no next hop can be used and no connection is left, all that wait are deferred together.
 """
 
 import asyncio
-from collections import Counter, deque
+import math
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from msgspec import Struct
 
 from paquebot_mta.deliver import faults
-from paquebot_mta.deliver.counts import ConnectionCounts, Key
 from paquebot_mta.deliver.faults import SessionFaultError, StaleSessionError
-from paquebot_mta.deliver.hops import NextHop
-from paquebot_mta.deliver.session import Plan, Session, describe, open_session
-from paquebot_mta.deliver.settings import RouteInfo
+from paquebot_mta.deliver.host_route import Rest
+from paquebot_mta.deliver.pace import Pace
+from paquebot_mta.deliver.plan import Plan, describe
+from paquebot_mta.deliver.reach import Blocked, Reach
+from paquebot_mta.deliver.session import Session
+from paquebot_mta.deliver.settings import QueueInfo
 from paquebot_mta.deliver.transport import Receipt, Task
 from paquebot_mta.mail.outcome import Deferred
 from paquebot_mta.mail.reply import Reply
@@ -35,66 +38,56 @@ class Job(Struct, frozen=True, eq=False):
 
 
 class Surroundings(Struct, frozen=True):
-    """What all routes share.
+    """What a queue works with.
 
     Attributes:
-        counts: of connections, over all routes.
+        reach: opens sessions.
+        pace: of starting messages, None for any.
         spawn: starts a coroutine and keeps it.
         on_empty: called with the queue when nothing is left of it.
     """
 
-    counts: ConnectionCounts
+    reach: Reach
+    pace: Pace | None
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     on_empty: Callable[["RouteQueue"], None]
 
 
 class RouteQueue:
-    """The queue of one route and endpoint."""
+    """The queue of one route, endpoint and destination."""
 
-    def __init__(self, number: int, plan: Callable[[], Plan], around: Surroundings) -> None:
+    def __init__(self, plan: Callable[[], Plan], around: Surroundings) -> None:
         """Start without connections; ``plan`` gives the plan of a new session."""
-        self._number = number
         self._plan = plan
         self._about = plan()
         self._around = around
         self._jobs: deque[Job] = deque()
         self._idle: list[asyncio.Future[Job | None]] = []
-        self._failed_hops: Counter[str] = Counter()
         self._connections = 0
         self._connecting = 0
-        self._proven = False
+        self._ready = 0
         self._limited = False
+        self._paced = False
         self._closed = False
-        self.errors = 0
-        """Connections that failed."""
 
     def submit(self, task: Task) -> asyncio.Future[Receipt]:
         """Queue a task; the future never has an exception."""
         job = Job(task, asyncio.get_running_loop().create_future())
         if self._closed:
-            _finish(job, faults.SHUTTING_DOWN, "")
-        while self._idle:
-            waiter = self._idle.pop()
-            if not waiter.done():
-                waiter.set_result(job)
-                return job.receipt
-        if not job.receipt.done():
+            _finish(job, Deferred(faults.SHUTTING_DOWN), "")
+        else:
             self._jobs.append(job)
-            self._open_more()
+            self._pump()
         return job.receipt
 
-    def info(self) -> RouteInfo:
+    def info(self) -> QueueInfo:
         """Describe it."""
-        return RouteInfo(
-            id=self._number,
-            key=self._about.route.key,
-            endpoint=self._about.endpoint.name,
-            next_hop=describe(self._about.route.next_hops[0]) if self._about.route.next_hops else "",
-            connections=self._connections,
-            queued=len(self._jobs),
-            state="ok" if self._proven else "new",
-            errors=self.errors,
-        )
+        about = self._about
+        return QueueInfo(about.route.key, about.endpoint.name, self._connections, self._ready, len(self._jobs))
+
+    def addresses(self) -> frozenset[str]:
+        """Where its tasks may go."""
+        return frozenset(hop.address for hop in self._plan().route.next_hops)
 
     def close(self) -> None:
         """Defer what waits, and let idle connections go."""
@@ -106,6 +99,16 @@ class RouteQueue:
 
     # Connections.
 
+    def _pump(self) -> None:
+        """Give what waits to idle connections, and open more for the rest."""
+        while self._idle and (job := self._next_job()) is not None:
+            waiter = self._idle.pop()
+            if waiter.done():
+                self._put_back(job)
+            else:
+                waiter.set_result(job)
+        self._open_more()
+
     def _open_more(self) -> None:
         """Start connections for what waits."""
         while self._wants_more():
@@ -116,11 +119,9 @@ class RouteQueue:
     def _wants_more(self) -> bool:
         """Whether one more connection is worth it (the reference's slow start)."""
         waiting = len(self._jobs)
-        if waiting <= self._connecting or self._limited or self._closed:
+        if waiting <= self._connecting or len(self._idle) >= waiting or self._limited or self._closed:
             return False
-        if not self._proven:
-            return self._connections == 0
-        if self._connections >= self._about.settings.limits.connections_per_route:
+        if self._connecting >= max(1, self._ready) or self._must_pause():
             return False
         return self._connections <= _FEW or self._connections < waiting / 2
 
@@ -140,73 +141,31 @@ class RouteQueue:
                 self._around.on_empty(self)
 
     async def _carry_on(self) -> None:
-        keys: tuple[Key, ...] = ()
         try:
-            try:
-                found = await self._reach()
-            finally:
-                self._connecting -= 1
-            if found is None:
-                return
-            session, keys = found
-            self._proven = True
-            await self._use(session)
+            found = await self._around.reach.open(self._plan(), self._domain())
         finally:
-            if keys:
-                self._around.counts.release(keys)
-
-    async def _reach(self) -> tuple[Session, tuple[Key, ...]] | None:
-        """Open a session to the best next hop that answers; None if limits leave none to try.
-
-        Raises:
-            SessionFaultError: of the last hop that was tried.
-        """
-        fault: SessionFaultError | None = None
-        plan = self._plan()
-        for hop in self._ranked(plan):
-            keys = self._keys(plan, hop)
-            if not self._around.counts.take(keys):
-                continue
+            self._connecting -= 1
+        if isinstance(found, Rest):
+            self._hold_back(found)
+        elif isinstance(found, Blocked):
+            self._wait_for_room(found.seconds)
+        else:
+            self._ready += 1
             try:
-                session = await open_session(plan, hop)
-            except BaseException as error:
-                self._around.counts.release(keys)
-                if not isinstance(error, SessionFaultError):
-                    raise
-                fault = self._hop_failed(hop, error, fault)
-            else:
-                self._failed_hops.pop(hop.address, None)
-                return session, keys
-        if fault is not None:
-            raise fault
-        self._wait_for_room()
-        return None
+                await self._use(found.session)
+            finally:
+                self._ready -= 1
+                self._around.reach.leave(found)
 
-    def _hop_failed(
-        self, hop: NextHop, error: SessionFaultError, earlier: SessionFaultError | None
-    ) -> SessionFaultError:
-        """Count it, and choose what to tell: a refusal says more than an unreachable address."""
-        self.errors += 1
-        self._failed_hops[hop.address] += 1
-        return error if earlier is None or error.cause != "connect" else earlier
+    def _domain(self) -> str:
+        return self._jobs[0].task.envelopes[0].destination.rpartition("@")[2] if self._jobs else ""
 
-    def _ranked(self, plan: Plan) -> list[NextHop]:
-        """Order by preference (RFC 5321, 5.1), then what failed last, then the fewest connections."""
-        counts = self._around.counts
-        return sorted(
-            plan.route.next_hops,
-            key=lambda hop: (hop.preference, self._failed_hops[hop.address], counts.count(("host", hop.address))),
-        )
-
-    def _keys(self, plan: Plan, hop: NextHop) -> tuple[Key, ...]:
-        domain = self._jobs[0].task.envelopes[0].destination.rpartition("@")[2] if self._jobs else ""
-        endpoint = plan.endpoint
-        return ("host", hop.address), ("source", endpoint.source), ("relay", endpoint.name), ("domain", domain)
-
-    def _wait_for_room(self) -> None:
-        """All next hops are at a limit: go on when a connection of anyone's is closed."""
+    def _wait_for_room(self, seconds: float) -> None:
+        """All next hops are at a limit: go on when something changes, or after a delay."""
         self._limited = True
-        self._around.counts.wait(self._room)
+        self._around.reach.counts.wait(self._room)
+        if not math.isinf(seconds):
+            asyncio.get_running_loop().call_later(seconds, self._room)
 
     def _room(self) -> None:
         self._limited = False
@@ -214,7 +173,6 @@ class RouteQueue:
 
     def _unreachable(self, fault: SessionFaultError) -> None:
         """A connection could not be opened: if it was the only one, nobody will carry what waits."""
-        self._proven = False
         if self._connections > 1:
             return
         if fault.cause in {"connect", "timeout", "eof"}:
@@ -222,11 +180,20 @@ class RouteQueue:
         else:
             self._defer_all(fault.reply)
 
+    def _hold_back(self, rest: Rest) -> None:
+        """All next hops rest: what waits has to wait as long, in the queue on the volume."""
+        if self._connections > 1:
+            return
+        relay = f"{rest.route.key.address} ({rest.route.name})"
+        while self._jobs:
+            if not (job := self._jobs.popleft()).receipt.done():
+                _finish(job, Deferred(rest.reply, rest.held()), relay)
+
     def _defer_all(self, reply: Reply) -> None:
         hops = self._about.route.next_hops
         relay = describe(hops[-1]) if hops else ""
         while self._jobs:
-            _finish(self._jobs.popleft(), reply, relay)
+            _finish(self._jobs.popleft(), Deferred(reply), relay)
 
     # Tasks.
 
@@ -234,34 +201,57 @@ class RouteQueue:
         """Carry tasks until there are none, or the session is of no more use.
 
         Raises:
-            SessionFaultError: it carried none: to open another one at once would never end.
+            SessionFaultError: it was dead from the start: to open another one at once would never end.
         """
-        served = 0
+        served, waited = 0, False
         try:
-            while session.usable and (job := await self._obtain(session)) is not None:
+            while session.usable:
+                if (job := self._next_job()) is None:
+                    waited = True
+                    if (job := await self._idle_job(session)) is None:
+                        break
                 self._open_more()
                 if not await self._serve(session, job):
-                    # The kept connection was gone: nothing was sent.
-                    self._jobs.appendleft(job)
+                    self._put_back(job)
                     break
                 served += 1
         finally:
+            dead = session.dead
             await session.quit()
-        if not served and self._jobs:
+        if dead and not served and not waited and self._jobs:
             raise SessionFaultError("eof", faults.CLOSED)
 
-    async def _obtain(self, session: Session) -> Job | None:
-        """Take a task that waits, or wait for one."""
-        if (job := self._next_job()) is not None:
-            return job
-        return await self._idle_job(session)
-
     def _next_job(self) -> Job | None:
-        while self._jobs:
-            job = self._jobs.popleft()
-            if not job.receipt.done():
-                return job
-        return None
+        """Take a task that waits and may be started now."""
+        while self._jobs and self._jobs[0].receipt.done():
+            self._jobs.popleft()
+        if not self._jobs or self._must_pause():
+            return None
+        if self._around.pace is not None:
+            self._around.pace.started(self._around.reach.now())
+        return self._jobs.popleft()
+
+    def _put_back(self, job: Job) -> None:
+        """Nothing of it was sent: it is the next one."""
+        if self._around.pace is not None:
+            self._around.pace.given_back()
+        if self._closed:
+            _finish(job, Deferred(faults.SHUTTING_DOWN), "")
+        else:
+            self._jobs.appendleft(job)
+
+    def _must_pause(self) -> bool:
+        """Whether the destination's rate allows no start now; if so, look again when it does."""
+        if (pace := self._around.pace) is None or not (seconds := pace.wait_seconds(self._around.reach.now())):
+            return False
+        if not self._paced:
+            self._paced = True
+            asyncio.get_running_loop().call_later(seconds, self._resume)
+        return True
+
+    def _resume(self) -> None:
+        self._paced = False
+        self._pump()
 
     async def _idle_job(self, session: Session) -> Job | None:
         """Wait for a task; None after the keep-alive time, or when the next hop closes."""
@@ -286,7 +276,7 @@ class RouteQueue:
                 self._idle.remove(waiter)
 
     async def _serve(self, session: Session, job: Job) -> bool:
-        """Deliver one task; false if the kept connection turned out to be gone."""
+        """Deliver one task; false if the connection turned out to be gone before anything was sent."""
         if not session.usable:
             return False
         try:
@@ -294,19 +284,18 @@ class RouteQueue:
         except StaleSessionError:
             return False
         except asyncio.CancelledError:
-            _finish(job, faults.SHUTTING_DOWN, describe(session.hop))
+            _finish(job, Deferred(faults.SHUTTING_DOWN), describe(session.hop))
             raise
         except Exception as error:
             self._about.emit(faults.fault_notice("relay", error))
-            _finish(job, faults.INTERNAL, describe(session.hop))
+            _finish(job, Deferred(faults.INTERNAL), describe(session.hop))
         else:
             if not job.receipt.done():
                 job.receipt.set_result(receipt)
         return True
 
 
-def _finish(job: Job, reply: Reply, relay: str) -> None:
+def _finish(job: Job, outcome: Deferred, relay: str) -> None:
     """Defer a whole task."""
     if not job.receipt.done():
-        outcome = Deferred(reply)
         job.receipt.set_result(Receipt({each.evpid: outcome for each in job.task.envelopes}, relay))

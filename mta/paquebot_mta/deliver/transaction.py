@@ -1,7 +1,8 @@
 """One mail transaction with a next hop: MAIL, RCPT for each recipient, DATA, and an outcome for each of them.
 
-With PIPELINING (RFC 2920) all commands up to DATA travel in one flight, else in lockstep. LMTP answers once for each
-accepted recipient after the final dot (RFC 2033, 4.2). Whatever goes wrong, every recipient has an outcome at the end.
+With PIPELINING (RFC 2920) commands travel in flights, else in lockstep. A flight has no more recipients than may be
+refused before the asking ends; DATA is in the last one. LMTP answers once for each accepted recipient after the final
+dot (RFC 2033, 4.2). Whatever goes wrong, every recipient has an outcome at the end.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -14,6 +15,7 @@ from paquebot_mta.deliver.capabilities import Capabilities
 from paquebot_mta.deliver.commands import mail_line, rcpt_line
 from paquebot_mta.deliver.dialogue import Dialogue
 from paquebot_mta.deliver.faults import SessionFaultError, StaleSessionError
+from paquebot_mta.deliver.refusals import Refusals
 from paquebot_mta.deliver.settings import Endpoint
 from paquebot_mta.deliver.transport import Task
 from paquebot_mta.mail.envelope import Envelope
@@ -24,6 +26,8 @@ from paquebot_mta.mail.stuffing import BareLineEndError, DotStuffer
 
 _CLOSING: Final = 421
 _GO_AHEAD: Final = 354
+_TOO_MANY_RECIPIENTS: Final = frozenset({452, 552})
+"""After others were accepted (RFC 5321, 4.5.3.1.10): says nothing of those that are refused, nor of the route."""
 
 
 class Terms(Struct, frozen=True):
@@ -31,15 +35,14 @@ class Terms(Struct, frozen=True):
 
     Attributes:
         fresh: this is the first one: a server that is gone is a failure, not an old connection.
-        failures: recipients refused in a row so far; at ``max_failures`` we stop asking.
+        refusals: say when to stop asking for recipients.
     """
 
     offered: Capabilities
     endpoint: Endpoint
     lmtp: bool
     fresh: bool
-    failures: int
-    max_failures: int
+    refusals: Refusals
 
 
 class Transaction:
@@ -53,9 +56,9 @@ class Transaction:
         self._terms = terms
         self._accepted: list[Envelope] = []
         self._dot_sent = False
+        self._asked = 0
+        self._data_sent = False
         self.outcomes: dict[Evpid, Outcome] = {}
-        self.failures = terms.failures
-        """Recipients refused in a row at its end."""
         self.needs_reset = False
         """The server still has the transaction open."""
         self.closing = False
@@ -90,50 +93,68 @@ class Transaction:
         self._settle_rest(reply)
 
     def _settle_rest(self, reply: Reply) -> None:
-        outcome = Failed(reply) if reply.permanent else Deferred(reply)
+        self._settle_with(Failed(reply) if reply.permanent else Deferred(reply))
+
+    def _settle_with(self, outcome: Outcome) -> None:
         for each in self._recipients:
             self.outcomes.setdefault(each.evpid, outcome)
 
     # The conversation.
 
     async def _converse(self) -> None:
-        self._send_flight()
+        flight = self._send_flight(first=True)
         mail = await self._mail()
         if mail.code // 100 != 2:
-            await self._mail_refused(mail)
+            await self._mail_refused(mail, flight)
             return
         self._dialogue.reports.began(self._task.message.msgid, self._task.reverse_path)
         self.needs_reset = True
-        for each in self._recipients:
-            if self.closing or (self.failures >= self._terms.max_failures and not self._pipelined):
-                break
-            await self._rcpt(each)
+        stop = await self._ask_all(flight)
         if self._accepted and not self.closing:
             await self._data()
         elif not self.closing:
             await self._nobody()
-        self._settle_rest(faults.TOO_MANY_ERRORS)
+        self._settle_with(stop or Deferred(faults.TOO_MANY_ERRORS))
+
+    async def _ask_all(self, flight: Sequence[Envelope]) -> Deferred | None:
+        """Ask for recipients, flight after flight; answers what becomes of the rest if the asking has to end."""
+        while flight:
+            for each in flight:
+                if self.closing:
+                    return None
+                await self._rcpt(each)
+            if self._asked < len(self._recipients) and (stop := self._terms.refusals.stop()) is not None:
+                return stop
+            flight = () if self.closing else self._send_flight()
+        return None
 
     @property
     def _pipelined(self) -> bool:
         return self._terms.offered.pipelining
 
-    def _send_flight(self) -> None:
-        """Send all commands up to DATA at once, if the server takes that."""
-        if self._pipelined:
+    def _send_flight(self, *, first: bool = False) -> Sequence[Envelope]:
+        """Choose whom to ask for next; the commands go out at once if the server takes that."""
+        size = self._terms.refusals.room() if self._pipelined else 1
+        flight = self._recipients[self._asked : self._asked + size]
+        self._asked += len(flight)
+        if self._pipelined and flight:
             wire = self._dialogue.wire
-            wire.put_line(mail_line(self._task, self._terms.offered).encode())
-            for each in self._recipients:
+            if first:
+                wire.put_line(mail_line(self._task, self._terms.offered).encode())
+            for each in flight:
                 wire.put_line(self._rcpt_line(each).encode())
-            wire.put_line(b"DATA")
+            if self._asked == len(self._recipients):
+                wire.put_line(b"DATA")
+                self._data_sent = True
             wire.flush()
+        return flight
 
     def _rcpt_line(self, envelope: Envelope) -> str:
         return rcpt_line(envelope, self._terms.offered, self._terms.endpoint.recipient)
 
-    async def _command(self, line: str, timeout_seconds: float, phase: str) -> Reply:
+    async def _command(self, line: str, timeout_seconds: float, phase: str, *, sent: bool) -> Reply:
         """Send a command unless it is on its way already, and read its reply."""
-        if not self._pipelined:
+        if not sent:
             self._dialogue.wire.put_line(line.encode())
             self._dialogue.wire.flush()
         self._dialogue.reports.client(line)
@@ -142,7 +163,7 @@ class Transaction:
     async def _mail(self) -> Reply:
         line = mail_line(self._task, self._terms.offered)
         try:
-            reply = await self._command(line, self._dialogue.timeouts.mail, "mail")
+            reply = await self._command(line, self._dialogue.timeouts.mail, "mail", sent=self._pipelined)
         except SessionFaultError as fault:
             if not self._terms.fresh and fault.cause == "eof":
                 raise StaleSessionError from fault
@@ -151,26 +172,27 @@ class Transaction:
             raise StaleSessionError
         return reply
 
-    async def _mail_refused(self, mail: Reply) -> None:
+    async def _mail_refused(self, mail: Reply, flight: Sequence[Envelope]) -> None:
         """Settle all recipients by MAIL's reply; read the replies to what travelled with it."""
         self._settle_rest(_as_refusal(mail))
         if mail.code == _CLOSING:
             self.closing = True
         elif self._pipelined:
-            for each in self._recipients:
-                await self._command(self._rcpt_line(each), self._dialogue.timeouts.recipient, "rcpt")
+            for each in flight:
+                await self._command(self._rcpt_line(each), self._dialogue.timeouts.recipient, "rcpt", sent=True)
             await self._nobody()
 
     async def _rcpt(self, envelope: Envelope) -> None:
         line = self._rcpt_line(envelope)
         self._dialogue.reports.envelope(envelope.evpid)
-        reply = await self._command(line, self._dialogue.timeouts.recipient, "rcpt")
+        reply = await self._command(line, self._dialogue.timeouts.recipient, "rcpt", sent=self._pipelined)
         self._dialogue.reports.recipient(reply, envelope.destination)
         if reply.code // 100 == 2:
             self._accepted.append(envelope)
-            self.failures = 0
+            self._terms.refusals.accepted()
             return
-        self.failures += 1
+        if not (self._accepted and reply.code in _TOO_MANY_RECIPIENTS):
+            self._terms.refusals.refused(reply)
         self.outcomes[envelope.evpid] = self._judge_rcpt(reply)
         if reply.code == _CLOSING:
             self.closing = True
@@ -184,9 +206,9 @@ class Transaction:
 
     async def _nobody(self) -> None:
         """Nobody was accepted: a DATA on its way must be answered, and ended if it was let in (RFC 2920, 3.1)."""
-        if not self._pipelined:
+        if not self._data_sent:
             return
-        reply = await self._command("DATA", self._dialogue.timeouts.data, "data")
+        reply = await self._command("DATA", self._dialogue.timeouts.data, "data", sent=True)
         self._dialogue.reports.data(reply)
         if reply.code == _GO_AHEAD:
             self._dialogue.wire.put_content(b".\r\n")
@@ -198,7 +220,7 @@ class Transaction:
     # The content.
 
     async def _data(self) -> None:
-        reply = await self._command("DATA", self._dialogue.timeouts.data, "data")
+        reply = await self._command("DATA", self._dialogue.timeouts.data, "data", sent=self._data_sent)
         self._dialogue.reports.data(reply)
         if reply.code != _GO_AHEAD:
             self.closing = reply.code == _CLOSING

@@ -5,6 +5,8 @@ import random
 from collections.abc import Callable
 from typing import Final, Literal, TypeVar
 
+import msgspec
+
 from paquebot_mta.config.actions import Lmtp, Relay
 from paquebot_mta.config.service import Outbound
 from paquebot_mta.mail.outcome import Deferred, Failed
@@ -21,6 +23,7 @@ from paquebot_mta.route.addresses import (
 from paquebot_mta.route.hops import NextHop, Route
 from paquebot_mta.route.hosts import Addresses, find_addresses
 from paquebot_mta.route.mx import MAX_NEXT_HOPS, Exchange, Shuffle, better_than_us, is_null_mx, order_exchanges
+from paquebot_mta.table.destinations import Destinations
 from paquebot_mta.telemetry.bus import Emit
 from paquebot_mta.telemetry.events import MxLookup
 
@@ -44,7 +47,7 @@ class Router:
 
     Args:
         resolver: DNS.
-        outbound: families, port, whether private addresses may be reached.
+        outbound: families, port, whether private addresses may be reached, TLS policies of destinations.
         hostname: our name, as it stands in MX records.
         local_addresses: addresses that we are reached at, in short spelling; asked each time. Loopback addresses
             are not counted while private next hops are allowed.
@@ -68,6 +71,7 @@ class Router:
         self._local_addresses = local_addresses
         self._emit = emit
         self._shuffle = shuffle
+        self._destinations = Destinations(outbound.destinations)
 
     async def route(self, action: Relay | Lmtp, domain: str) -> Route | Deferred | Failed:
         """Find where mail for a domain (A-label, lower case, or an address literal) goes by this action."""
@@ -123,8 +127,13 @@ class Router:
         )
         allowed = tuple(hop for hop in hops if self._may_reach(hop.address))
         if allowed:
-            return self._told("ok", _make_route(allowed, action))
+            return self._told("ok", _make_route(allowed, self._own_policy(action, domain)))
         return self._nowhere(left, domain, forbidden=bool(hops))
+
+    def _own_policy(self, action: Relay, domain: str) -> Relay:
+        """TLS as the domain's own limits say, if they do."""
+        own = self._destinations.find(domain)
+        return action if own is None or own.tls is None else msgspec.structs.replace(action, tls=own.tls)
 
     async def _exchanges(self, domain: str) -> tuple[Exchange, ...] | Deferred | Failed:
         """Look up MX; the domain itself stands in if it has none (RFC 5321, 5.1: the implicit MX)."""

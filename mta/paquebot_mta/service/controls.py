@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from paquebot_mta.admin.controls import EnvelopeDetail, Part, QueueEntry, RouteEntry, Status
+from paquebot_mta.admin.controls import EnvelopeDetail, HostEntry, Part, QueueEntry, RouteEntry, Status
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.dispatch.dispatcher import Dispatcher
 from paquebot_mta.dispatch.groups import is_local
@@ -30,6 +30,8 @@ class Parts:
     config: Callable[[], MtaConfig]
     metrics: Callable[[], bytes]
     routes: Callable[[], list[RouteEntry]]
+    hosts: Callable[[], list[HostEntry]]
+    enable_routes: Callable[[str], int]
     stats: Callable[[], dict[str, float]]
     pause_accept: Callable[[bool], None]
     status: Callable[[tuple[Part, ...]], Status]
@@ -86,8 +88,16 @@ class WorkerControls:
         return EnvelopeDetail(evpid=found, message=stored.message, state=stored.states[found], schedule=state)
 
     def routes(self) -> list[RouteEntry]:
-        """List routes with connections or waiting mail."""
+        """List the routes that are known."""
         return self._parts.routes()
+
+    def hosts(self) -> list[HostEntry]:
+        """List the addresses of next hops that are known."""
+        return self._parts.hosts()
+
+    def enable_routes(self, target: str) -> int:
+        """Let routes be used at once; says how many rested."""
+        return self._parts.enable_routes(target)
 
     def stats(self) -> dict[str, float]:
         """Counts by dotted name."""

@@ -71,16 +71,30 @@ def read_routes(metrics: Metrics, routes: Callable[[], Iterable[RouteInfo]]) -> 
     """Routes and connections of the outbound half, by relay action."""
 
     def by_state() -> Mapping[Labels, float]:
-        return Counter((endpoint_of(each.endpoint), "active" if each.connections else "idle") for each in routes())
+        return Counter((endpoint_of(each.relay), _route_state(each)) for each in routes())
 
     def connections() -> Mapping[Labels, float]:
         counts: Counter[Labels] = Counter()
         for each in routes():
-            counts[(endpoint_of(each.endpoint),)] += each.connections
+            counts[(endpoint_of(each.relay),)] += each.connections
         return counts
+
+    def penalties() -> Mapping[Labels, float]:
+        worst: dict[Labels, float] = {}
+        for each in routes():
+            key = (endpoint_of(each.relay),)
+            worst[key] = max(worst.get(key, 0.0), each.penalty)
+        return worst
 
     metrics.read("paquebot_routes", by_state)
     metrics.read("paquebot_route_connections", connections)
+    metrics.read("paquebot_route_penalty_max", penalties)
+
+
+def _route_state(route: RouteInfo) -> str:
+    if route.disabled is not None:
+        return f"disabled_{route.disabled}"
+    return "active" if route.connections else "idle"
 
 
 def set_build(metrics: Metrics) -> None:

@@ -36,6 +36,9 @@ def build_live(config: MtaConfig) -> Live:
         for action in config.service.actions.values():
             if (remote := action.relay or action.lmtp) is not None:
                 contexts.get(remote.tls)
+        for destination in config.service.outbound.destinations:
+            if destination.tls is not None:
+                contexts.get(destination.tls)
         return Live(config, tables, expander, contexts, build_policy(config, tables, expander))
     except ConfigError:
         raise

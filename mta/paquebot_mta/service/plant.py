@@ -4,12 +4,14 @@ import asyncio
 import os
 import secrets
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from paquebot_mta.accept.listener import Acceptor
-from paquebot_mta.admin.controls import RouteEntry
+from paquebot_mta.admin.controls import HostEntry, RouteEntry
 from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.deliver.pool import Network, describe_routes
 from paquebot_mta.deliver.settings import RouteInfo
 from paquebot_mta.dispatch.dispatcher import Dispatcher
 from paquebot_mta.dispatch.notifier import BounceNotifier
@@ -23,7 +25,7 @@ from paquebot_mta.service.addresses import machine_addresses
 from paquebot_mta.service.live import Live, build_live
 from paquebot_mta.service.lookups import tell_lookups
 from paquebot_mta.service.options import Options
-from paquebot_mta.service.outbound import Ground, Outbound, build_outbound, route_entry
+from paquebot_mta.service.outbound import Ground, Outbound, build_outbound, host_entries, route_entry
 from paquebot_mta.spool.open import open_spool
 from paquebot_mta.spool.store import Spool
 from paquebot_mta.telemetry.bus import Bus
@@ -42,7 +44,8 @@ class Plant:
         self.spool = spool
         self._resolver, self._bus, self._metrics = resolver, bus, metrics
         self._executor = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="mailbox")
-        self._ground = Ground(self._executor, machine_addresses, bus.emit)
+        self._network = Network(bus.emit, time.monotonic)
+        self._ground = Ground(self._executor, self._network, machine_addresses, bus.emit)
         self._outbound = build_outbound(live, resolver, self._ground)
         self._retired: list[Outbound] = []
         self._running: asyncio.Task[None] | None = None
@@ -80,18 +83,30 @@ class Plant:
         if config.service.resolver != before.resolver:
             self._resolver = await DnsResolver.from_config(config.service.resolver, tell_lookups(self._bus.emit))
         outbound = build_outbound(live, self._resolver, self._ground)
-        self._retired = [each for each in self._retired if each.pool.routes()] + [self._outbound]
+        self._retired = [each for each in self._retired if each.pool.queues()] + [self._outbound]
         self.live, self._outbound = live, outbound
         self.dispatcher.courier = outbound.courier
         self.acceptor.replace_policy(live.policy)
         self._set_gauges()
 
     def routes(self) -> list[RouteEntry]:
-        """Routes with connections or waiting mail, those of replaced configurations too."""
-        return [route_entry(info) for info in self._route_infos()]
+        """All routes that are known."""
+        self._network.routes.sweep()
+        pools = (each.pool for each in (*self._retired, self._outbound))
+        waiting = sum((pool.waiting() for pool in pools), Counter[tuple[str, str]]())
+        return [route_entry(info) for info in describe_routes(self._network, waiting)]
+
+    def hosts(self) -> list[HostEntry]:
+        """Addresses of next hops that are known."""
+        return host_entries(self._route_infos())
+
+    def enable_routes(self, target: str) -> int:
+        """Let routes be used again: ``all``, or those with that id or address; says how many rested."""
+        return self._network.routes.enable(target)
 
     def _route_infos(self) -> list[RouteInfo]:
-        return [info for each in (*self._retired, self._outbound) for info in each.pool.routes()]
+        """Routes without the mail that waits for them: read from any thread."""
+        return describe_routes(self._network, Counter())
 
     async def drain(self, grace_seconds: float) -> None:
         """Stop in the order of the way: accept nothing, end what is in flight, say goodbye to the volume."""

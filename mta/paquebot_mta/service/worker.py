@@ -139,6 +139,8 @@ class Worker:
             config=plant.config,
             metrics=lambda: exposition(self._metrics.registry),
             routes=plant.routes,
+            hosts=plant.hosts,
+            enable_routes=plant.enable_routes,
             stats=lambda: self._stats(plant.spool.stats()),
             pause_accept=plant.acceptor.pause,
             status=self._status,

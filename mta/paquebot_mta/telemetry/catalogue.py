@@ -135,8 +135,18 @@ DELIVERY: Final = (
         of.STATUS,
     ),
     counter("bounces", "Notifications.", "BounceEvent", of.BOUNCE_KIND, of.BOUNCE_RESULT),
-    gauge("routes", "Routes, by state.", "router", of.RELAY, of.ROUTE_STATE),
+    gauge("routes", "Routes, by state.", "connection pool", of.RELAY, of.ROUTE_STATE),
+    counter(
+        "route_transitions",
+        "Routes disabled, penalised and enabled.",
+        "Notice route.*",
+        of.RELAY,
+        of.ROUTE_CHANGE,
+        of.ROUTE_REASON,
+        sparse=True,
+    ),
     gauge("route_connections", "Open outbound connections.", "connection pool", of.RELAY),
+    gauge("route_penalty_max", "Worst penalty of a route.", "connection pool", of.RELAY, merge="max"),
 )
 
 PROCESS: Final = (

@@ -11,6 +11,7 @@ from paquebot_mta.telemetry.events import (
     DnsLookup,
     LimitHit,
     MxLookup,
+    Notice,
     QueueEvent,
     TlsFailure,
 )
@@ -111,6 +112,17 @@ def _tls_failure(store: Store) -> Count:
     return lambda event: failures.add((event.direction, event.reason))
 
 
+def _notice(store: Store) -> Count:
+    transitions = store.series("paquebot_route_transitions_total")
+
+    def count(event: Notice) -> None:
+        part, _, change = event.event.partition(".")
+        if part == "route":
+            transitions.add((endpoint_of(str(event.details["relay"])), change, str(event.details["reason"])))
+
+    return count
+
+
 COUNT_OTHER: Final[dict[type, Callable[[Store], Count]]] = {
     QueueEvent: _queue,
     DeliveryAttempt: _delivery,
@@ -119,4 +131,5 @@ COUNT_OTHER: Final[dict[type, Callable[[Store], Count]]] = {
     MxLookup: _mx,
     LimitHit: _limit,
     TlsFailure: _tls_failure,
+    Notice: _notice,
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from paquebot_mta.admin.app import start_worker_socket
-from paquebot_mta.admin.controls import EnvelopeDetail, Part, QueueEntry, RouteEntry, Status
+from paquebot_mta.admin.controls import EnvelopeDetail, HostEntry, Part, QueueEntry, RouteEntry, Status
 from paquebot_mta.admin.http import Running
 from paquebot_mta.mail.envelope import Envelope, EnvelopeState, Message
 from paquebot_mta.mail.ids import Evpid, Msgid
@@ -111,6 +111,13 @@ class FakeControls:
             timeout_seconds=7.0,
         )
         return [route]
+
+    def hosts(self) -> list[HostEntry]:
+        return [HostEntry(address="192.0.2.1", name="mx.example.net", routes=2, connections=1, idle_seconds=3.0)]
+
+    def enable_routes(self, target: str) -> int:
+        self.calls.append(("resume-route", target))
+        return 2 if target in ("all", "192.0.2.1") else 0
 
     def stats(self) -> dict[str, float]:
         return {"uptime": 10.0 + self.number, "smtp.session": 5.0}

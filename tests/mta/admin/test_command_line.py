@@ -36,7 +36,15 @@ def _run(runtime: str, *arguments: str) -> Result:
 @pytest.mark.parametrize(
     "command",
     [
-        *("show queue", "show status", "show stats", "show routes", f"show message {MSGID}", f"show envelope {EVPID}"),
+        *(
+            "show queue",
+            "show status",
+            "show stats",
+            "show routes",
+            "show hosts",
+            f"show message {MSGID}",
+            f"show envelope {EVPID}",
+        ),
         *("schedule all", "remove all", "suspend all", "pause smtp", "resume smtp", "resume all", "trace"),
     ],
 )
@@ -187,7 +195,7 @@ def test_trace_as_json_is_a_line_an_event(tmp_path: Path, runtime: str) -> None:
 
 def test_every_command_has_help_with_an_example() -> None:
     pages = [[name] for name in BUILT_IN if name != "show"]
-    pages += [["show", name] for name in ("queue", "message", "envelope", "routes", "stats", "status")]
+    pages += [["show", name] for name in ("queue", "message", "envelope", "routes", "hosts", "stats", "status")]
     for page in pages:
         result = CliRunner().invoke(main, [*page, "--help"])
         assert result.exit_code == 0

@@ -12,14 +12,14 @@ import msgspec
 
 from paquebot_mta.config.actions import ClientTls
 from paquebot_mta.config.service import OutboundLimits, OutboundTimeouts
-from paquebot_mta.deliver.pool import RelayPool
-from paquebot_mta.deliver.settings import ClientSettings, Endpoint
+from paquebot_mta.deliver.pool import Network, RelayPool, describe_routes
+from paquebot_mta.deliver.settings import ClientSettings, Endpoint, RouteInfo
 from paquebot_mta.deliver.transport import Receipt, Task
 from paquebot_mta.mail.envelope import Envelope, Message
 from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.mail.outcome import Outcome
 from paquebot_mta.route.hops import NextHop, Route
-from paquebot_mta.telemetry.events import Event, Report
+from paquebot_mta.telemetry.events import Event, Notice, Report
 from tests.support.fake_mx import FakeMx
 
 CONTENT = b"From: a@origin.test\r\nSubject: hi\r\n\r\nhello\r\n.dot\r\n"
@@ -85,12 +85,29 @@ def impatient(**seconds: float) -> OutboundTimeouts:
 
 
 @dataclass
+class Clock:
+    """A monotonic clock that can be put forward."""
+
+    ahead_seconds: float = 0.0
+
+    def __call__(self) -> float:
+        """Give seconds."""
+        return time.monotonic() + self.ahead_seconds
+
+    def advance(self, seconds: float) -> None:
+        """Let time go by at once."""
+        self.ahead_seconds += seconds
+
+
+@dataclass
 class Rig:
     """A pool and what it emitted."""
 
     pool: RelayPool
     endpoint: Endpoint
+    network: Network
     events: list[Event] = field(default_factory=list)
+    clock: Clock = field(default_factory=lambda: Clock())
 
     async def deliver(self, route: Route, task: Task) -> Receipt:
         """Deliver over the rig's endpoint."""
@@ -101,6 +118,14 @@ class Rig:
         (outcome,) = (await self.deliver(route, task)).outcomes.values()
         return outcome
 
+    def routes(self) -> list[RouteInfo]:
+        """Give all routes that are known."""
+        return describe_routes(self.network, self.pool.waiting())
+
+    def notices(self) -> list[str]:
+        """Give the names of the notices."""
+        return [each.event for each in self.events if isinstance(each, Notice)]
+
     def reports(self, *names: str) -> list[str]:
         """Give report events as lines ``name|field|field``; only those named, if any are."""
         found = [each for each in self.events if isinstance(each, Report)]
@@ -109,15 +134,20 @@ class Rig:
 
 @asynccontextmanager
 async def relay_rig(
-    *, limits: OutboundLimits | None = None, timeouts: OutboundTimeouts = TIMEOUTS, endpoint: Endpoint | None = None
+    *,
+    limits: OutboundLimits | None = None,
+    timeouts: OutboundTimeouts = TIMEOUTS,
+    endpoint: Endpoint | None = None,
+    **settings: object,
 ) -> AsyncIterator[Rig]:
-    """Make a pool and close it in the end."""
+    """Make a pool and close it in the end; ``settings`` are further ones of the client."""
     events: list[Event] = []
-    settings = ClientSettings(limits or OutboundLimits(), timeouts, "out.origin.test")
-    pool = RelayPool(
-        settings=settings, emit=events.append, monotonic=time.monotonic, randbits=random.Random(1).getrandbits
-    )
+    clock = Clock()
+    network = Network(events.append, clock)
+    made = ClientSettings(limits or OutboundLimits(), timeouts, "out.origin.test")
+    made = msgspec.structs.replace(made, **settings)
+    pool = RelayPool(settings=made, network=network, randbits=random.Random(1).getrandbits)
     try:
-        yield Rig(pool, endpoint or Endpoint("out"), events)
+        yield Rig(pool, endpoint or Endpoint("out"), network, events, clock)
     finally:
         await pool.close(0.05)

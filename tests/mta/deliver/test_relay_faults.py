@@ -126,7 +126,8 @@ async def test_refused_connections_defer_with_the_reason() -> None:
     for outcome in receipt.outcomes.values():
         assert isinstance(outcome, Deferred)
         assert str(outcome.reply).startswith("451 4.4.1 Network error on destination MXs: 127.0.0.1 (mx.test): ")
-    assert rig.events == []
+    assert rig.notices() == ["route.disabled"] * 2
+    assert rig.reports() == []
 
 
 async def test_helo_follows_an_ehlo_that_is_not_known() -> None:
@@ -151,13 +152,13 @@ async def test_a_connection_that_always_dies_is_given_up() -> None:
 
 
 async def test_refusals_in_a_row_end_the_asking() -> None:
-    script = Script({"RCPT": "451 4.7.1 greylisted"}, extensions=())
+    script = Script({"RCPT": "550 5.1.1 unknown"}, extensions=())
     recipients = [f"r{number}@mx.test" for number in range(40)]
     async with FakeMx(script) as mx, relay_rig(limits=OutboundLimits(failures_per_session=25)) as rig:
         receipt = await rig.deliver(route_to(mx), make_task(*recipients))
         assert mx.sessions[0].verbs().count("RCPT") == 25
     texts = [outcome.reply.text for outcome in receipt.outcomes.values()]
-    assert texts == ["greylisted"] * 25 + ["Too many consecutive errors, closing connection"] * 15
+    assert texts == ["unknown"] * 25 + ["Too many consecutive errors, closing connection"] * 15
 
 
 async def test_too_many_recipients_are_tried_later() -> None:

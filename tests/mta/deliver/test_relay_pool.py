@@ -1,9 +1,10 @@
 """Connections as a shared good: slow start, limits, reuse, and closing."""
 
 import asyncio
+import math
 
 from paquebot_mta.config.service import OutboundLimits
-from paquebot_mta.deliver.counts import ConnectionCounts
+from paquebot_mta.deliver.counts import Bound, ConnectionCounts
 from paquebot_mta.mail.outcome import Deferred, Delivered
 from tests.mta.deliver.relay_rig import Rig, make_task, relay_rig, route_to
 from tests.support.fake_mx import FakeMx
@@ -23,7 +24,7 @@ async def test_only_one_connection_is_opened_until_it_is_proven() -> None:
         work = asyncio.create_task(deliver_many(rig, mx, 12))
         await asyncio.sleep(0.03)
         assert len(mx.sessions) == 1
-        assert [(each.state, each.connections, each.queued) for each in rig.pool.routes()] == [("new", 1, 12)]
+        assert [(each.flags, each.connections, each.queued) for each in rig.routes()] == [("N---", 1, 12)]
         assert await work == [Delivered] * 12
         assert 1 < mx.most_open <= 5
 
@@ -63,7 +64,7 @@ async def test_an_idle_route_is_forgotten() -> None:
     async with FakeMx() as mx, relay_rig(limits=OutboundLimits(keepalive_seconds=0)) as rig:
         assert await deliver_many(rig, mx, 1) == [Delivered]
         await asyncio.sleep(0.05)
-        assert rig.pool.routes() == []
+        assert rig.pool.queues() == []
         assert mx.open_sessions == 0
 
 
@@ -71,9 +72,9 @@ async def test_an_idle_connection_that_the_next_hop_closes_is_forgotten() -> Non
     async with relay_rig() as rig:
         async with FakeMx() as mx:
             assert await deliver_many(rig, mx, 1) == [Delivered]
-            assert rig.pool.routes()[0].connections == 1
+            assert rig.pool.queues()[0].connections == 1
         await asyncio.sleep(0.05)
-        assert rig.pool.routes() == []
+        assert rig.pool.queues() == []
 
 
 async def test_closing_defers_what_waits_and_finishes_what_is_on_its_way() -> None:
@@ -97,14 +98,26 @@ async def test_a_caller_that_gives_up_while_waiting_is_passed_over() -> None:
         assert len(mx.contents) == 2
 
 
-def test_a_connection_counts_on_all_axes_or_none() -> None:
-    counts = ConnectionCounts({"host": 1, "relay": 2})
-    assert counts.take([("relay", "out"), ("host", "a")])
-    assert not counts.take([("relay", "out"), ("host", "a")])
+def test_a_connection_counts_on_all_axes() -> None:
+    counts = ConnectionCounts()
+    one, other = ([Bound(("relay", "out"), 2), Bound(("host", host), 1)] for host in "ab")
+    assert counts.wait_seconds(one, 0.0) == 0
+    counts.take(one, 0.0)
+    assert counts.wait_seconds(one, 0.0) == math.inf
     assert counts.count(("relay", "out")) == 1
-    assert counts.take([("relay", "out"), ("host", "b")])
+    counts.take(other, 0.0)
     called: list[int] = []
     counts.wait(lambda: called.append(1))
-    counts.release([("relay", "out"), ("host", "a")])
-    counts.release([("relay", "out"), ("host", "b")])
+    counts.release(one)
+    counts.release(other)
     assert called == [1]
+    assert counts.wait_seconds(one, 0.0) == 0
+
+
+def test_openings_on_an_axis_keep_their_distance() -> None:
+    counts = ConnectionCounts()
+    bounds = [Bound(("route", "a"), 5, 5.0), Bound(("relay", "out"), 5, 2.0)]
+    counts.take(bounds, 100.0)
+    assert counts.wait_seconds(bounds, 100.0) == 5.0
+    assert counts.wait_seconds(bounds[1:], 101.0) == 1.0
+    assert counts.wait_seconds(bounds, 105.0) == 0.0

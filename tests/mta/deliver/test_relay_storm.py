@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from paquebot_mta.config.service import OutboundLimits
+from paquebot_mta.config.service import OutboundDelays, OutboundLimits, Penalties
 from paquebot_mta.mail.outcome import Deferred, Delivered, Failed
 from tests.mta.deliver.relay_rig import Rig, impatient, make_task, relay_rig, route_to
 from tests.support.fake_mx import FakeMx
@@ -16,6 +16,9 @@ PHASES = ("CONNECT", "BANNER", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT", "R
 GOOD = {"BANNER": "220 mx.test", "EHLO": "250-mx.test\r\n250 PIPELINING", "DATA": "354 go", "QUIT": "221 bye"}
 LIMITS = OutboundLimits(keepalive_seconds=0, connections_per_host=3, messages_per_session=5)
 HASTY = impatient(banner=0.03, command=0.03, mail=0.03, recipient=0.03, data=0.03, block=0.03, final_dot=0.03)
+
+AT_ONCE = Penalties(base_seconds=0, defer_seconds=0)
+"""So many faults would let all routes rest at once."""
 
 
 def nasty(seed: int) -> Script:
@@ -56,11 +59,11 @@ async def test_every_task_has_its_outcomes(seed: int) -> None:
         asyncio.timeout(20),
         FakeMx(nasty(seed)) as one,
         FakeMx(nasty(seed + 100)) as two,
-        relay_rig(limits=LIMITS, timeouts=HASTY) as rig,
+        relay_rig(limits=LIMITS, timeouts=HASTY, delays=OutboundDelays(reconnect=0), penalties=AT_ONCE) as rig,
     ):
         await storm(rig, [one, two])
         await rig.pool.close()
-        assert rig.pool.routes() == []
+        assert rig.pool.queues() == []
     assert len(rig.reports("link-connect")) == len(rig.reports("link-disconnect"))
     assert len(rig.reports("tx-begin")) == len(rig.reports("tx-reset"))
     assert len(rig.reports("tx-begin")) == len(rig.reports("tx-commit", "tx-rollback"))

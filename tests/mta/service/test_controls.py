@@ -34,6 +34,8 @@ async def desk(answer: Answer) -> AsyncIterator[tuple[WorkerControls, Scene]]:
         config=lambda: scene.config,
         metrics=lambda: b"",
         routes=list,
+        hosts=list,
+        enable_routes=lambda _: 0,
         stats=lambda: {"queue.messages": 0.0},
         pause_accept=accepting.append,
         status=status,
