@@ -8,6 +8,7 @@ from paquebot_mta.config.actions import Action, ClientTls
 from paquebot_mta.config.base import Value
 from paquebot_mta.config.domains import Domain
 from paquebot_mta.config.listeners import Listener
+from paquebot_mta.config.rates import Rates
 from paquebot_mta.config.rules import Rule
 from paquebot_mta.config.tables import Table
 
@@ -48,7 +49,13 @@ class Queue(Value, frozen=True, kw_only=True):
 
 
 class Limits(Value, frozen=True, kw_only=True):
-    """What one client may use up (RFC 5321, 4.5.3; reference values of Postfix and OpenSMTPD)."""
+    """What one client may use up (RFC 5321, 4.5.3; reference values of Postfix and OpenSMTPD).
+
+    Attributes:
+        sessions_per_network: of a /24 or, in IPv6, a /48; 0 is no limit.
+        stress_sessions_percent: part of ``sessions`` from which on, as with a lagging loop or little memory, clients
+            are waited for ``stress_timeout_seconds`` only.
+    """
 
     sessions: int = 1_000
     sessions_per_client: int = 50
@@ -65,6 +72,10 @@ class Limits(Value, frozen=True, kw_only=True):
     data_bytes_per_second: int = 100
     session_timeout_seconds: int = 3_600
     handshake_timeout_seconds: int = 30
+    sessions_per_network: int = 0
+    stress_sessions_percent: int = 90
+    stress_timeout_seconds: int = 10
+    rates: Rates = Rates()
 
 
 class OutboundLimits(Value, frozen=True, kw_only=True):
