@@ -138,12 +138,13 @@ async def relay_rig(
     limits: OutboundLimits | None = None,
     timeouts: OutboundTimeouts = TIMEOUTS,
     endpoint: Endpoint | None = None,
+    network: Network | None = None,
     **settings: object,
 ) -> AsyncIterator[Rig]:
     """Make a pool and close it in the end; ``settings`` are further ones of the client."""
     events: list[Event] = []
     clock = Clock()
-    network = Network(events.append, clock)
+    network = network or Network(events.append, clock)
     made = ClientSettings(limits or OutboundLimits(), timeouts, "out.origin.test")
     made = msgspec.structs.replace(made, **settings)
     pool = RelayPool(settings=made, network=network, randbits=random.Random(1).getrandbits)
