@@ -11,10 +11,10 @@ JOBS ?= 2
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt bench lock clean
+.PHONY: help setup packages run test fast slow lint types layers fmt bench bench-scale lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv from uv.lock (quick when nothing changed)
 	@tools/setup
@@ -51,6 +51,9 @@ fmt: setup ## mend what ruff can mend
 
 bench: setup packages ## compare with Postfix on this machine
 	@$(bin)/python -m bench
+
+bench-scale: setup packages ## a long queue: start, memory, listing, a dead destination
+	@$(bin)/python -m bench.scale
 
 lock: ## renew uv.lock, without hosts
 	@tools/lock

@@ -21,16 +21,16 @@ from rich.console import Console
 from bench.machine import disk_directory
 from bench.scale_queue import Filling, fill
 from bench.usage import pss_bytes_of
-from paquebot_mta.config.actions import ClientTls
+from paquebot_mta.config.actions import Action, ClientTls, Relay
 from tests.support.dns_server import DnsServer, Zones
 from tests.support.loop_thread import in_thread
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import PaquebotSettings
-from tests.support.processes import LOOPBACK, free_port, peer_directory
-from tests.support.smtp_tools import SmtpSink, running_sink
+from tests.support.processes import LOOPBACK, PeerProcess, find_program, free_port, peer_directory
+from tests.support.smtp_tools import SmtpSink
 
 RESULTS = Path(__file__).parent / "results"
-DEAD_DOMAIN, DEAD_ADDRESS = "dead.test", "127.0.0.2"
+HOSTS = 50
 SETTLE_SECONDS = 1.0
 
 
@@ -80,7 +80,7 @@ def main(*, messages: int, domains: int, seconds: float, directory: Path | None)
     """Measure a long queue: start, memory, listing, and one dead destination with half of it."""
     console = Console(width=120)
     living = Filling(messages // 2, [f"domain{number}.test" for number in range(domains - 1)])
-    dead = Filling(messages - messages // 2, [DEAD_DOMAIN])
+    dead = Filling(messages - messages // 2, ["dead.test"], "dead")
     with peer_directory(directory or disk_directory()) as place, _ground(place, living.domains) as ground:
         idle = _measure_idle(ground)
         console.print(f"empty: ready after {idle.ready_seconds:.2f} s, {idle.pss_bytes / 2**20:.0f} MiB")
@@ -97,33 +97,43 @@ def main(*, messages: int, domains: int, seconds: float, directory: Path | None)
 
 @contextlib.contextmanager
 def _ground(place: Path, living: Sequence[str]) -> Iterator[Ground]:
-    """Start what is needed around: names, a sink, and a black hole on the same port of another address."""
-    port = free_port()
-    with (
-        in_thread(DnsServer(_zones(living))) as dns,
-        running_sink(place / "sink", port=port) as sink,
-        _black_hole(port),
-    ):
+    """Start what is needed around: names, a sink at all addresses of loopback, and a host that never says a word."""
+    with in_thread(DnsServer(_zones(living))) as dns, _sink(place / "sink") as sink, _black_hole() as hole_port:
+        dead = Action(relay=Relay(host=LOOPBACK, port=hole_port))
         settings = PaquebotSettings(
-            resolver_port=dns.port, outbound_port=port, retry_seconds=3_600, outgoing_tls=ClientTls(policy="None")
+            actions={"dead": dead},
+            resolver_port=dns.port,
+            outbound_port=sink.port,
+            retry_seconds=400,
+            outgoing_tls=ClientTls(policy="None"),
         )
         yield Ground(place, sink, settings)
 
 
 def _zones(living: Sequence[str]) -> Zones:
-    hosts = {domain: LOOPBACK for domain in living} | {DEAD_DOMAIN: DEAD_ADDRESS}
-    mx = {domain: {"MX": [f"10 mx.{domain}."]} for domain in hosts}
-    return {**mx, **{f"mx.{domain}": {"A": [address]} for domain, address in hosts.items()}}
+    """Hosts with some twenty domains each, as providers have them."""
+    hosts = {f"mx{number}.host.test": {"A": [f"127.1.0.{number + 1}"]} for number in range(HOSTS)}
+    return {**hosts, **{domain: {"MX": [f"10 mx{n % HOSTS}.host.test."]} for n, domain in enumerate(living)}}
 
 
 @contextlib.contextmanager
-def _black_hole(port: int) -> Iterator[None]:
+def _sink(directory: Path) -> Iterator[SmtpSink]:
+    directory.mkdir()
+    directory.chmod(0o777)  # it runs as another user
+    port = free_port()
+    argv = [find_program("smtp-sink"), "-c", "-u", "mail", f"0.0.0.0:{port}", "1000"]
+    with PeerProcess(argv, directory / "smtp-sink.log", cwd=directory) as process:
+        process.wait_for_port(port)
+        yield SmtpSink(port, process, directory)
+
+
+@contextlib.contextmanager
+def _black_hole() -> Iterator[int]:
     """Take connections and never say a word."""
     with socket.socket() as hole:
-        hole.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        hole.bind((DEAD_ADDRESS, port))
+        hole.bind((LOOPBACK, 0))
         hole.listen(4096)
-        yield
+        yield int(hole.getsockname()[1])
 
 
 def _measure_idle(ground: Ground) -> Idle:

@@ -27,10 +27,11 @@ DUE_IN_SECONDS = 6 * 3_600.0
 
 
 class Filling(Struct, frozen=True):
-    """What to put into a queue: so many messages for each domain, in turns; all were tried once and wait."""
+    """What to put into a queue: so many messages for the domains in turns; all were tried once and wait."""
 
     messages: int
     domains: Sequence[str]
+    action: str = "relay"
 
 
 def fill(directory: Path, fillings: Sequence[Filling]) -> float:
@@ -50,19 +51,21 @@ async def _fill(directory: Path, fillings: Sequence[Filling]) -> None:
         await spool.close()
 
 
-def _recipients(fillings: Sequence[Filling]) -> Iterator[str]:
-    """Mix the fillings, so that none of them comes first."""
-    streams = [itertools.islice(itertools.cycle(each.domains), each.messages) for each in fillings]
-    turns = itertools.zip_longest(*streams)
-    numbered = enumerate(domain for turn in turns for domain in turn if domain is not None)
-    return (f"user{number}@{domain}" for number, domain in numbered)
+def _recipients(fillings: Sequence[Filling]) -> Iterator[tuple[str, str]]:
+    """Mix the fillings, so that none of them comes first: addresses and actions."""
+    streams = [
+        zip(itertools.islice(itertools.cycle(each.domains), each.messages), itertools.repeat(each.action))
+        for each in fillings
+    ]
+    mixed = (each for turn in itertools.zip_longest(*streams) for each in turn if each is not None)
+    return ((f"user{number}@{domain}", action) for number, (domain, action) in enumerate(mixed))
 
 
-async def _write(spool: Spool, recipients: Iterator[str]) -> None:
-    for recipient in recipients:
+async def _write(spool: Spool, recipients: Iterator[tuple[str, str]]) -> None:
+    for recipient, action in recipients:
         draft = spool.create()
         draft.write(CONTENT)
-        envelope = Envelope(new_evpid(draft.msgid, random.getrandbits), recipient, recipient, "relay")
+        envelope = Envelope(new_evpid(draft.msgid, random.getrandbits), recipient, recipient, action)
         await draft.commit(Message(draft.msgid, "sender@client.test", time.time(), draft.size, (envelope,)))
         reply = Reply(451, "greylisted, try again later", "4.7.1")
         now = time.time()

@@ -29,6 +29,8 @@ class Exchange(Struct, frozen=True):
 
 
 OnExchange = Callable[[Exchange], None]
+QUESTIONS_AT_ONCE = 100
+"""A burst of a thousand would overflow the server's socket, and its time would run out before it is answered."""
 
 
 class DnsResolver:
@@ -58,6 +60,7 @@ class DnsResolver:
         self._trusted = all(ip_address(server.address).is_loopback for server in servers)
         self._cache = AnswerCache(cache_entries, monotonic)
         self._asking: dict[tuple[str, RdType], asyncio.Task[Answer]] = {}
+        self._slots = asyncio.Semaphore(QUESTIONS_AT_ONCE)
         self._on_exchange = on_exchange
         self._monotonic = monotonic
 
@@ -106,11 +109,12 @@ class DnsResolver:
         return ERROR
 
     async def _exchange(self, name: str, rdtype: RdType) -> Answer | NameLeads:
-        start = self._monotonic()
-        try:
-            response = await self._transport.exchange(name, rdtype)
-        except ValueError:
-            return ERROR
+        async with self._slots:  # the question's time runs from here
+            start = self._monotonic()
+            try:
+                response = await self._transport.exchange(name, rdtype)
+            except ValueError:
+                return ERROR
         if isinstance(response, dns.message.QueryMessage):
             found = read_answer(response, trusted=self._trusted)
         else:

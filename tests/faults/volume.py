@@ -1,0 +1,60 @@
+"""A small ext4 volume in a file, and the loss of its power: the ext4 shutdown ioctl forgets what was not synced."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import CommandResult, run_command
+
+SHUTDOWN = 0x8004587D
+NO_LOG_FLUSH = struct.pack("I", 2)
+SIZE_BYTES = 192 * 1024 * 1024
+
+
+class Volume:
+    """The volume, mounted at ``path``."""
+
+    def __init__(self, directory: Path) -> None:
+        self._image = directory / "volume.img"
+        self.path = directory / "volume"
+        self.path.mkdir()
+        with self._image.open("wb") as image:
+            image.truncate(SIZE_BYTES)
+        run_command(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(self._image)]).checked()
+        self._mount().checked()
+
+    def lose_power(self) -> None:
+        """From now on nothing reaches the disk, and what was not synced is gone."""
+        root = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(root, SHUTDOWN, NO_LOG_FLUSH)
+        finally:
+            os.close(root)
+
+    def power_on(self) -> None:
+        """Mount it again, as a boot would: the journal is replayed. Nobody may have a file open."""
+        run_command(["umount", str(self.path)]).checked()
+        self._mount().checked()
+
+    def close(self) -> None:
+        """Unmount it, whatever state it is in."""
+        run_command(["umount", "-l", str(self.path)])
+
+    def _mount(self) -> CommandResult:
+        return run_command(["mount", "-o", "loop", str(self._image), str(self.path)])
+
+
+def open_volume(directory: Path) -> Volume:
+    """Make a volume; the test is skipped, with the reason, where that can't be done."""
+    if os.geteuid() != 0:
+        pytest.skip("a loop device needs root")
+    try:
+        volume = Volume(directory)
+    except Exception as error:
+        pytest.skip(f"no ext4 on a loop device here: {error}")
+    return volume
