@@ -6,7 +6,7 @@ dot (RFC 2033, 4.2). Whatever goes wrong, every recipient has an outcome at the 
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from msgspec import Struct
 
@@ -247,6 +247,9 @@ class Transaction:
         end = stuffer.end()
         if not await self._task.before_final_dot():
             return False
+        if not wire.usable:
+            # What was said before the dot is no answer to it: a 250 that comes early is never "delivered".
+            await self._broken_off()
         wire.put_content(last + end)
         wire.flush()
         self._dot_sent = True
@@ -272,8 +275,12 @@ class Transaction:
         except SessionFaultError as fault:
             if fault.cause == "timeout":
                 self._dialogue.reports.timeout("block")
-            reply = await self._dialogue.read(0, phase="block")
-            raise SessionFaultError("refused", _as_transient(reply)) from fault
+            await self._broken_off()
+
+    async def _broken_off(self) -> NoReturn:
+        """Give up the content for what the server said amid it, or for the lost connection."""
+        reply = await self._dialogue.read(0, phase="block")
+        raise SessionFaultError("refused", _as_transient(reply))
 
     async def _final_replies(self) -> None:
         """Read the reply to the dot; LMTP gives one for each accepted recipient."""

@@ -58,6 +58,15 @@ async def test_a_positive_reply_out_of_place_is_never_delivered(
         assert isinstance(await rig.outcome(route_to(mx), make_task()), Deferred)
 
 
+@SMALL_FLIGHT
+@pytest.mark.parametrize("early", ["250 2.0.0 taken", "550 5.7.1 no", "250"])
+async def test_a_reply_that_comes_before_the_dot_is_no_answer_to_it(early: str, extensions: tuple[str, ...]) -> None:
+    replies = {"DATA": f"354 go ahead\r\n{early}", "DOT": "451 4.3.0 disk full"}
+    async with FakeMx(Script(replies, extensions=extensions)) as mx, relay_rig(timeouts=HASTY) as rig:
+        assert isinstance(await rig.outcome(route_to(mx), make_task()), Deferred)
+        assert not mx.transactions
+
+
 async def test_data_let_in_for_nobody_is_ended_with_a_lone_dot() -> None:
     script = Script({"RCPT": "550 5.1.1 unknown", "DATA": "354 go", "DOT": "250 2.0.0 taken by nobody"})
     async with FakeMx(script) as mx, relay_rig() as rig:
