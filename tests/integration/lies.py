@@ -70,6 +70,7 @@ GOOD: Final[dict[str, Step]] = {
     "BANNER": "220 mx.test ESMTP",
     "EHLO": "250-mx.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 50000000",
     "STARTTLS": "220 2.0.0 go ahead",
+    "AUTH": "235 2.7.0 authenticated",
     "MAIL": "250 2.1.0 sender ok",
     "RCPT": "250 2.1.5 recipient ok",
     "DATA": "354 go ahead",
@@ -78,7 +79,6 @@ GOOD: Final[dict[str, Step]] = {
     "QUIT": Answer("221 2.0.0 bye", Then.CLOSE),
 }
 _LOCKSTEP: Final = tuple(each for each in EXTENSIONS if each not in ("PIPELINING", "SIZE 10485760"))
-_STARTTLS: Final = (*_LOCKSTEP, "STARTTLS")
 _BREAKS: Final = {"drop": DROP, "reset": RESET, "stall": STALL}
 _ENDLESS: Final = "\r\n".join(["250-again"] * 100_000)
 _LONG: Final = "x" * 1_048_576
@@ -104,6 +104,15 @@ _WORDS: Final[dict[str, dict[str, tuple[Step, Expected]]]] = {
         "454": ("454 4.7.0 no TLS today", Expected.AT_ONCE),
         "injected": ("220 2.0.0 go ahead\r\n250 injected", Expected.RETRIED),
         "nonsense": (Answer("220 2.0.0 go ahead\r\n", Then.CLOSE), Expected.RETRIED),
+        # A handshake that fails leads to plain text, as nobody demanded TLS.
+        "handshake-drop": (Answer("220 2.0.0 go ahead", Then.CLOSE), Expected.AT_ONCE),
+        "handshake-stall": (Answer("220 2.0.0 go ahead", Then.STALL), Expected.AT_ONCE),
+    },
+    "AUTH": {
+        "535": ("535 5.7.8 no", Expected.RETRIED),
+        "454": ("454 4.7.0 not now", Expected.RETRIED),
+        "334": ("334 bW9yZQ==", Expected.RETRIED),
+        "250": ("250 2.0.0 fine", Expected.RETRIED),
     },
     "MAIL": {
         "421": (Answer("421 4.3.2 too busy", Then.CLOSE), Expected.RETRIED),
@@ -112,6 +121,7 @@ _WORDS: Final[dict[str, dict[str, tuple[Step, Expected]]]] = {
         "550": ("550 5.7.1 not from you", Expected.FAILED),
         "garbage": ("why not", Expected.RETRIED),
         "mixed": ("250-ok\r\n550 5.1.0 no", Expected.RETRIED),
+        "both": ("250 2.1.0 ok\r\n250 2.1.5 ok", Expected.RETRIED),
     },
     "RCPT": {
         "421": (Answer("421 4.3.2 too busy", Then.CLOSE), Expected.RETRIED),
@@ -119,12 +129,14 @@ _WORDS: Final[dict[str, dict[str, tuple[Step, Expected]]]] = {
         "354": ("354 send it all", Expected.RETRIED),
         "550": ("550 5.1.1 nobody", Expected.FAILED),
         "long": (Answer("250 " + _LONG), Expected.RETRIED),
+        "both": ("250 2.1.5 ok\r\n250 2.1.5 ok", Expected.RETRIED),
     },
     "DATA": {
         "421": (Answer("421 4.3.2 too busy", Then.CLOSE), Expected.RETRIED),
         "451": ("451 4.3.0 not now", Expected.RETRIED),
         "250": ("250 2.0.0 taken already", Expected.RETRIED),
         "554": ("554 5.5.1 no", Expected.FAILED),
+        "early": ("354 go ahead\r\n250 2.0.0 taken", Expected.RETRIED),
     },
     "BODY": {
         "421": (Answer("421 4.3.2 stop", Then.CLOSE, after_bytes=2000), Expected.RETRIED),
@@ -158,8 +170,8 @@ def lies() -> Iterator[Lie]:
 
 
 def _lie(name: str, phase: str, step: Step, expected: Expected) -> Lie:
-    if phase == "STARTTLS":
-        return Lie(name, phase, step, expected, _STARTTLS, has_tls=True)
+    if phase in ("STARTTLS", "AUTH"):
+        return Lie(name, phase, step, expected, (*EXTENSIONS, "AUTH PLAIN"), has_tls=True)
     if phase == "BODY":
         broken = step if isinstance(step, Answer) and step.after_bytes else _after(step, 2000)
         return Lie(name, phase, broken, expected, ("PIPELINING", "8BITMIME"), is_large=True)

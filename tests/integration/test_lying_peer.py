@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from paquebot_mta.config.actions import Action, Relay
+from paquebot_mta.config.actions import Action, Relay, RelayAuth
 from paquebot_mta.config.rules import For, From, Match, Pattern, Rule
-from paquebot_mta.config.service import OutboundLimits, OutboundTimeouts
+from paquebot_mta.config.service import OutboundLimits, OutboundTimeouts, Penalties
+from paquebot_mta.config.tables import Inline, Table
 from tests.support.certificates import CertificateAuthority
 from tests.support.fake_mx import FakeMx
 from tests.support.fake_mx_script import Script, Transaction
@@ -54,10 +55,13 @@ def servers(authority: CertificateAuthority) -> Iterator[Servers]:
 def paquebot(directory: Path, servers: Servers) -> Iterator[Paquebot]:
     """One instance, to which all messages are given at once: each has a next hop of its own."""
     settings = PaquebotSettings(
-        actions={name: _action(server) for name, server in servers.items()},
+        actions={each.name: _action(each, servers[each.name].port) for each in LIES},
         rules=tuple(_rule(each) for each in LIES),
+        tables={"logins": Table(services=("credentials",), inline=Inline(entries={"liar": "user:secret"}))},
         timeouts=TIMEOUTS,
         outbound_limits=OutboundLimits(keepalive_seconds=1),
+        # Each attempt is to reach the next hop, so that attempts can be counted.
+        penalties=Penalties(base_seconds=0),
     )
     with running_paquebot(directory / "paquebot", settings) as running:
         for each in LIES:
@@ -65,8 +69,9 @@ def paquebot(directory: Path, servers: Servers) -> Iterator[Paquebot]:
         yield running
 
 
-def _action(server: FakeMx) -> Action:
-    return Action(relay=Relay(host=f"[{LOOPBACK}]", port=server.port))
+def _action(lie: Lie, port: int) -> Action:
+    auth = RelayAuth(credentials="logins", label="liar") if lie.phase == "AUTH" else None
+    return Action(relay=Relay(host=f"[{LOOPBACK}]", port=port, auth=auth))
 
 
 def _rule(lie: Lie) -> Rule:

@@ -21,6 +21,7 @@ from paquebot_mta.config.service import (
     Outbound,
     OutboundLimits,
     OutboundTimeouts,
+    Penalties,
     Queue,
     Resolver,
     Retry,
@@ -42,6 +43,7 @@ QUEUE = Queue(minimum_free_percent=0)
 LIMITS = Limits(errors=100, messages_per_session=1_000)
 TIMEOUTS = OutboundTimeouts(connect=5)
 OUTBOUND_LIMITS = OutboundLimits()
+PENALTIES = Penalties()
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class PaquebotSettings:
     limits: Limits = LIMITS
     timeouts: OutboundTimeouts = TIMEOUTS
     outbound_limits: OutboundLimits = OUTBOUND_LIMITS
+    penalties: Penalties = PENALTIES
     workers: int = 1
     grace_seconds: float = 10.0
     log_level: str = ""
@@ -122,6 +125,7 @@ def _service(ports: Ports, settings: PaquebotSettings) -> ServiceShard:
         allow_private_next_hops=True,
         timeouts=settings.timeouts,
         limits=settings.outbound_limits,
+        penalties=settings.penalties,
     )
     return ServiceShard(
         name="test/mail",
