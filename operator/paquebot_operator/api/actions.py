@@ -70,6 +70,10 @@ class Relay(ApiValue, frozen=True, kw_only=True):
     tls: Annotated[ClientTls, Meta(description="TLS towards the next hop.")] = ClientTls()
     auth: Annotated[RelayAuth | None, Meta(description="AUTH towards the smarthost.")] = None
     helo: Annotated[Hostname | None, Meta(description="Name to give in EHLO; the service's if left out.")] = None
+    helo_names_ref: Annotated[
+        LocalRef | None,
+        Meta(description="Table (service addrname): source address to EHLO name, for the address really used."),
+    ] = None
     source_ref: Annotated[LocalRef | None, Meta(description="Table (service source) of source addresses.")] = None
     mail_from: Annotated[
         Text | None, Meta(description="Sender override, @domain or user@domain; never for bounces.")

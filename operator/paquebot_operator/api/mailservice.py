@@ -8,7 +8,8 @@ from paquebot_operator.api.actions import NamedAction
 from paquebot_operator.api.common import Hostname, Namespace, ObjectMeta, Status
 from paquebot_operator.api.listeners import Listener
 from paquebot_operator.api.matches import ServiceRule
-from paquebot_operator.api.tuning import Bounce, Limits, Logging, Outbound, Queue, Resolver
+from paquebot_operator.api.outbound import Outbound
+from paquebot_operator.api.tuning import Bounce, Limits, Logging, Queue, Resolver
 from paquebot_operator.api.validation import ApiValue, Rule, unique
 
 

@@ -1,13 +1,11 @@
-"""Limits, queue, sending and logging of a MailService; the defaults are the reference's and need no change."""
+"""Limits, queue, DNS and logging of a MailService; the defaults are the reference's and need no change."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from paquebot_operator.api.common import Hostname, KeyRef, Seconds, Text
+from paquebot_operator.api.common import Count, KeyRef, Seconds, Text
 from paquebot_operator.api.validation import ApiValue
-
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class Retry(ApiValue, frozen=True, kw_only=True):
@@ -62,51 +60,6 @@ class Limits(ApiValue, frozen=True, kw_only=True):
     ] = 100
     session_timeout_seconds: Annotated[Seconds, Meta(description="Life of a session.")] = 3_600
     handshake_timeout_seconds: Annotated[Seconds, Meta(description="TLS handshake.")] = 30
-
-
-class OutboundLimits(ApiValue, frozen=True, kw_only=True):
-    """Connections and batches towards other servers."""
-
-    max_connections_per_host: Annotated[Count, Meta(description="To one address.")] = 10
-    max_connections_per_route: Annotated[Count, Meta(description="From one source to one address.")] = 5
-    max_connections_per_source: Annotated[Count, Meta(description="From one source.")] = 100
-    max_connections_per_relay: Annotated[Count, Meta(description="For one relay.")] = 100
-    max_connections_per_domain: Annotated[Count, Meta(description="For one domain.")] = 100
-    max_messages_per_session: Annotated[Count, Meta(description="Messages on one connection.")] = 100
-    max_recipients_per_transaction: Annotated[Count, Meta(description="Recipients in one transaction.")] = 100
-    keepalive_seconds: Annotated[Seconds, Meta(description="An idle connection is kept so long.")] = 10
-    max_failures_per_session: Annotated[Count, Meta(description="Refused recipients in a row.")] = 25
-    max_in_flight: Annotated[Count, Meta(description="Envelopes being delivered.")] = 5_000
-    max_local_deliveries: Annotated[Count, Meta(description="Local deliveries at once.")] = 50
-    max_local_deliveries_per_user: Annotated[Count, Meta(description="The same for one user.")] = 7
-
-
-class OutboundTimeouts(ApiValue, frozen=True, kw_only=True):
-    """Waits of the client (RFC 5321, 4.5.3.2)."""
-
-    connect_seconds: Annotated[Seconds, Meta(description="TCP connection.")] = 30
-    banner_seconds: Annotated[Seconds, Meta(description="Greeting.")] = 300
-    command_seconds: Annotated[Seconds, Meta(description="EHLO, STARTTLS, AUTH, RSET.")] = 300
-    mail_seconds: Annotated[Seconds, Meta(description="MAIL.")] = 300
-    recipient_seconds: Annotated[Seconds, Meta(description="RCPT.")] = 300
-    data_seconds: Annotated[Seconds, Meta(description="DATA.")] = 120
-    block_seconds: Annotated[Seconds, Meta(description="A block of content.")] = 180
-    final_dot_seconds: Annotated[Seconds, Meta(description="Reply to the end of data.")] = 600
-
-
-class Outbound(ApiValue, frozen=True, kw_only=True):
-    """Sending."""
-
-    helo: Annotated[Hostname | None, Meta(description="EHLO name; the service's if left out.")] = None
-    family: Annotated[
-        Literal["IPv6First", "IPv4First", "IPv4Only", "IPv6Only"], Meta(description="Address families, in order.")
-    ] = "IPv6First"
-    port: Annotated[int, Meta(ge=1, le=65535, description="Where MX hosts listen; anything but 25 is for tests.")] = 25
-    allow_private_next_hops: Annotated[
-        bool, Meta(description="Deliver to loopback and private addresses found by MX lookup.")
-    ] = False
-    limits: Annotated[OutboundLimits, Meta(description="Connections and batches.")] = OutboundLimits()
-    timeouts: Annotated[OutboundTimeouts, Meta(description="Waits.")] = OutboundTimeouts()
 
 
 class Resolver(ApiValue, frozen=True, kw_only=True):

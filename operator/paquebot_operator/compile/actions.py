@@ -39,9 +39,10 @@ def _relay(relay: Relay, path: str, scope: Scope) -> contract.Relay:
         host=names.host(relay.host, f"{path}.host", scope.report) if relay.host is not None else "",
         port=relay.port or (SUBMISSIONS_PORT if relay.implicit_tls else SMTP_PORT),
         implicit_tls=relay.implicit_tls,
-        tls=_client_tls(relay.tls, f"{path}.tls", scope),
+        tls=client_tls(relay.tls, f"{path}.tls", scope),
         auth=_relay_auth(relay, relay.auth, f"{path}.auth", scope) if relay.auth is not None else None,
         helo=names.optional_domain_name(relay.helo, f"{path}.helo", scope.report),
+        helo_names=scope.table(relay.helo_names_ref, f"{path}.heloNamesRef", "addrname"),
         source=scope.table(relay.source_ref, f"{path}.sourceRef", "source"),
         mail_from=_mail_from(relay.mail_from, f"{path}.mailFrom", scope),
         backup_mx=names.optional_domain_name(relay.backup_mx, f"{path}.backupMx", scope.report),
@@ -62,7 +63,8 @@ def _relay_auth(relay: Relay, auth: RelayAuth, path: str, scope: Scope) -> contr
     return contract.RelayAuth(credentials=name, label=auth.label)
 
 
-def _client_tls(tls: ClientTls, path: str, scope: Scope) -> contract.ClientTls:
+def client_tls(tls: ClientTls, path: str, scope: Scope) -> contract.ClientTls:
+    """Compile a TLS policy; certificates that it names go into the scope."""
     ref = tls.client_certificate_ref
     return contract.ClientTls(
         policy=tls.policy,
@@ -83,7 +85,7 @@ def _lmtp(lmtp: Lmtp, path: str, scope: Scope) -> contract.Lmtp:
     return contract.Lmtp(
         destination=_lmtp_destination(lmtp.destination, f"{path}.destination", scope),
         recipient=lmtp.recipient,
-        tls=_client_tls(lmtp.tls, f"{path}.tls", scope),
+        tls=client_tls(lmtp.tls, f"{path}.tls", scope),
         ttl_seconds=lmtp.ttl_seconds,
     )
 

@@ -16,6 +16,7 @@ from paquebot_operator.compile.conditions import ObjectCondition, Report
 from paquebot_operator.compile.domains import claims_of, compile_domain
 from paquebot_operator.compile.listeners import compile_listeners
 from paquebot_operator.compile.objects import ObjectKey, Objects, key_of, service_of
+from paquebot_operator.compile.outbound import compile_outbound
 from paquebot_operator.compile.relay_guard import is_open_relay
 from paquebot_operator.compile.rules import compile_rules
 from paquebot_operator.compile.scope import Scope
@@ -85,6 +86,7 @@ def _shard(service: MailService, scope: Scope, attached: _Attached) -> ServiceSh
         action.name: compile_action(action, f"spec.actions[{place}]", scope)
         for place, action in enumerate(spec.actions)
     }
+    outbound = compile_outbound(spec.outbound, scope)
     shard = ServiceShard(
         name=str(key_of(service)),
         hostname=hostname,
@@ -95,7 +97,7 @@ def _shard(service: MailService, scope: Scope, attached: _Attached) -> ServiceSh
         certificates=scope.used_certificates | attached.certificates,
         queue=tuning.compile_queue(spec.queue),
         limits=tuning.compile_limits(spec.limits),
-        outbound=tuning.compile_outbound(spec.outbound, scope),
+        outbound=outbound,
         resolver=tuning.compile_resolver(spec.resolver, scope),
         bounce=tuning.compile_bounce(spec.bounce, hostname, scope),
         logging=tuning.compile_logging(spec.logging, scope),

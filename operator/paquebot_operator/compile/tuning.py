@@ -1,4 +1,4 @@
-"""Limits, queue, sending and logging of a MailService, into the contract's."""
+"""Limits, queue, DNS and logging of a MailService, into the contract's."""
 
 from typing import Literal, cast
 
@@ -40,18 +40,6 @@ def compile_limits(limits: api.Limits) -> contract.Limits:
     )
 
 
-def compile_outbound(outbound: api.Outbound, scope: Scope) -> contract.Outbound:
-    """Sending."""
-    return contract.Outbound(
-        helo=names.optional_domain_name(outbound.helo, "spec.outbound.helo", scope.report),
-        family=outbound.family,
-        port=outbound.port,
-        allow_private_next_hops=outbound.allow_private_next_hops,
-        limits=_outbound_limits(outbound.limits),
-        timeouts=_outbound_timeouts(outbound.timeouts),
-    )
-
-
 def compile_resolver(resolver: api.Resolver, scope: Scope) -> contract.Resolver:
     """DNS."""
     for place, server in enumerate(resolver.servers):
@@ -76,36 +64,6 @@ def compile_logging(logging: api.Logging, scope: Scope) -> contract.Logging:
         level=cast(Literal["debug", "info", "warning", "error"], logging.level.lower()),
         personal_data=logging.personal_data,
         pseudonym_key=scope.secret_text(logging.pseudonym_key_ref, "spec.logging.pseudonymKeyRef"),
-    )
-
-
-def _outbound_limits(limits: api.OutboundLimits) -> contract.OutboundLimits:
-    return contract.OutboundLimits(
-        connections_per_host=limits.max_connections_per_host,
-        connections_per_route=limits.max_connections_per_route,
-        connections_per_source=limits.max_connections_per_source,
-        connections_per_relay=limits.max_connections_per_relay,
-        connections_per_domain=limits.max_connections_per_domain,
-        messages_per_session=limits.max_messages_per_session,
-        recipients_per_transaction=limits.max_recipients_per_transaction,
-        keepalive_seconds=limits.keepalive_seconds,
-        failures_per_session=limits.max_failures_per_session,
-        in_flight=limits.max_in_flight,
-        local_deliveries=limits.max_local_deliveries,
-        local_deliveries_per_user=limits.max_local_deliveries_per_user,
-    )
-
-
-def _outbound_timeouts(timeouts: api.OutboundTimeouts) -> contract.OutboundTimeouts:
-    return contract.OutboundTimeouts(
-        connect=timeouts.connect_seconds,
-        banner=timeouts.banner_seconds,
-        command=timeouts.command_seconds,
-        mail=timeouts.mail_seconds,
-        recipient=timeouts.recipient_seconds,
-        data=timeouts.data_seconds,
-        block=timeouts.block_seconds,
-        final_dot=timeouts.final_dot_seconds,
     )
 
 
