@@ -35,5 +35,5 @@ def _check_numbers(each: DestinationLimits, where: str, names: Names) -> None:
         ("messagesPerMinute", each.messages_per_minute, 0.001),
         ("connectionDelaySeconds", each.connection_delay_seconds, 0),
     ):
-        fits = number is None or least <= number <= 1_000_000
+        fits = number is None or least <= number <= 1_000_000_000
         names.faults.check(that=fits, path=f"{where}.{name}", reason=f"{number} is out of range, at least {least}")

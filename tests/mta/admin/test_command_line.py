@@ -158,6 +158,34 @@ def test_status_tells_what_is_wrong(runtime: str, workers: tuple[FakeControls, F
     assert "configuration bad rejected: service.rules[2]" in text
 
 
+@pytest.mark.parametrize("target", ["all", "192.0.2.1", "[192.0.2.1]"])
+def test_routes_are_resumed_everywhere(runtime: str, workers: tuple[FakeControls, FakeControls], target: str) -> None:
+    result = _run(runtime, "resume", "route", target)
+    assert (result.exit_code, result.output) == (0, "4 routes resumed\n")
+    assert all(("resume-route", target.strip("[]")) in worker.calls for worker in workers)
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_route_that_does_not_rest_is_an_error(runtime: str) -> None:
+    result = _run(runtime, "resume", "route", "3f0a91c2")
+    assert (result.exit_code, "does not rest" in result.output) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["resume route", "resume mta all", "resume route x", "resume route 1.2.3"])
+def test_a_route_is_named_as_it_is_listed(runtime: str, command: str) -> None:
+    assert _run(runtime, *command.split()).exit_code == 2
+
+
+@pytest.mark.usefixtures("workers")
+def test_hosts_name_their_worker(runtime: str) -> None:
+    hosts = json.loads(_run(runtime, "show", "hosts", "--json").stdout)
+    assert [(host["worker"], host["address"], host["connections"]) for host in hosts] == [
+        ("worker-0", "192.0.2.1", 1),
+        ("worker-1", "192.0.2.1", 1),
+    ]
+    assert "mx.example.net" in _run(runtime, "show", "hosts").stdout
+
+
 @pytest.mark.parametrize("act", ["schedule", "remove", "suspend", "resume"])
 def test_an_act_reaches_all_workers(runtime: str, workers: tuple[FakeControls, FakeControls], act: str) -> None:
     result = _run(runtime, act, "ALL")

@@ -10,7 +10,17 @@ from paquebot_mta.config.codec import dump, load, shard_of
 from paquebot_mta.config.errors import ConfigError
 from paquebot_mta.config.listeners import Listener, ProxyProtocol, ServerAuth, ServerTls
 from paquebot_mta.config.rules import Flag, For, From, Match, Pattern, Reject, Rule
-from paquebot_mta.config.service import Certificate, OutboundTimeouts, Queue, Retry, ServiceShard
+from paquebot_mta.config.service import (
+    Certificate,
+    DestinationLimits,
+    Outbound,
+    OutboundDelays,
+    OutboundTimeouts,
+    Penalties,
+    Queue,
+    Retry,
+    ServiceShard,
+)
 from paquebot_mta.config.tables import Inline, Table
 from tests.mta.config.strategies import DOMAIN, SERVICE, SUBMISSION, TABLES
 
@@ -136,6 +146,8 @@ def test_a_domain_is_checked(change: dict[str, Any], path: str) -> None:
         ({"queue": Queue(retry=Retry(base_seconds=0))}, "queue.retry.baseSeconds"),
         ({"queue": Queue(warn_after_seconds=(1, -1))}, "queue.warnAfterSeconds[1]"),
         ({"outbound": replace(SERVICE.outbound, timeouts=OutboundTimeouts(final_dot=0))}, "outbound.timeouts.finalDot"),
+        ({"outbound": replace(SERVICE.outbound, delays=OutboundDelays(route=-1))}, "outbound.delays.route"),
+        ({"outbound": replace(SERVICE.outbound, penalties=Penalties(max_seconds=-1))}, "outbound.penalties.maxSeconds"),
         ({"certificates": {"main": Certificate(chain_pem="x", key_pem="x")}}, "certificates.main.chainPem"),
         ({"tables": {**SERVICE.tables, "x": Table(services=("alias",))}}, "tables.x"),
         ({"tables": {**SERVICE.tables, "x": Table(services=(), inline=Inline())}}, "tables.x.services"),
@@ -147,6 +159,26 @@ def test_a_domain_is_checked(change: dict[str, Any], path: str) -> None:
 )  # fmt: skip
 def test_the_service_is_checked(change: dict[str, Any], path: str) -> None:
     assert _faults(replace(SERVICE, **change)) == [f"service.{path}"]
+
+
+@pytest.mark.parametrize(
+    ("destination", "path"),
+    [
+        (DestinationLimits(domain="A.test"), "domain"),
+        (DestinationLimits(domain="a..test"), "domain"),
+        (DestinationLimits(domain=""), "domain"),
+        (DestinationLimits(domain=".".join("*" * 9)), "domain"),
+        (DestinationLimits(domain="first.test"), "domain"),
+        (DestinationLimits(domain="a.test", connections=0), "connections"),
+        (DestinationLimits(domain="a.test", messages_per_session=0), "messagesPerSession"),
+        (DestinationLimits(domain="a.test", messages_per_minute=0.0), "messagesPerMinute"),
+        (DestinationLimits(domain="a.test", connection_delay_seconds=-1), "connectionDelaySeconds"),
+        (DestinationLimits(domain="*.test", tls=ClientTls(ca="none")), "tls.ca"),
+    ],
+)
+def test_a_destination_is_checked(destination: DestinationLimits, path: str) -> None:
+    outbound = Outbound(destinations=(DestinationLimits(domain="first.test"), destination))
+    assert _faults(replace(SERVICE, outbound=outbound)) == [f"service.outbound.destinations[1].{path}"]
 
 
 def test_several_faults_come_back_at_once() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paquebot_mta.config.actions import ClientTls, Lmtp, Relay
-from paquebot_mta.config.service import Outbound
+from paquebot_mta.config.service import DestinationLimits, Outbound
 from paquebot_mta.mail.outcome import Deferred, Failed
 from paquebot_mta.resolver.memory import MemoryResolver, Zones
 from paquebot_mta.route.hops import NextHop, Route
@@ -125,6 +125,17 @@ async def test_equal_sets_of_hosts_have_equal_keys_whatever_the_order() -> None:
 async def test_another_policy_is_another_key(other: Relay) -> None:
     routed = Routed(mx("10 a.example.test"))
     assert (await routed.route(action=other)).key != (await routed.route()).key
+
+
+async def test_a_destination_may_have_a_policy_of_its_own() -> None:
+    own = DestinationLimits(domain="*.bank.test", tls=ClientTls(policy="Verified"))
+    zones = {name: {"MX": ["10 a.example.test"]} for name in ("dest.test", "mail.bank.test")}
+    routed = Routed(zones, Outbound(destinations=(own, DestinationLimits(domain="dest.test", connections=1))))
+    bank, other = await routed.route("mail.bank.test"), await routed.route("dest.test")
+    assert (bank.tls.policy, other.tls.policy) == ("Verified", "Opportunistic")
+    assert bank.key != other.key
+    smarthost = await routed.route("mail.bank.test", Relay(host="a.example.test"))
+    assert smarthost.tls.policy == "Opportunistic"
 
 
 @pytest.mark.parametrize("records", [("0 .",), ("0 localhost",), ("10 .",)])
