@@ -53,7 +53,7 @@ def build_outbound(live: Live, resolver: Resolver, ground: Ground) -> Outbound:
     """Build router, pool and local transports of a configuration; no I/O."""
     service = live.config.service
     limits = service.outbound.limits
-    pool = RelayPool(settings=_settings(service), network=ground.network, randbits=random.getrandbits)
+    pool = RelayPool(settings=client_settings(service), network=ground.network, randbits=random.getrandbits)
     router = Router(
         resolver=resolver,
         outbound=service.outbound,
@@ -80,7 +80,8 @@ def _local(action: Action, slots: LocalSlots, around: LocalSurroundings) -> Tran
     return DiscardTransport()
 
 
-def _settings(service: ServiceShard) -> ClientSettings:
+def client_settings(service: ServiceShard) -> ClientSettings:
+    """What all outbound sessions are told."""
     outbound = service.outbound
     return ClientSettings(
         outbound.limits,
