@@ -38,15 +38,16 @@ pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 class Death:
-    """A hook that kills this process at the n-th call of the disk."""
+    """A hook that kills this process at the n-th call of the disk, once it is armed."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int, *, armed: bool) -> None:
         self._left = at
+        self.armed = armed
         self._lock = Lock()
 
     def __call__(self, name: str, arguments: tuple[Any, ...]) -> None:
         with self._lock:
-            self._left -= 1
+            self._left -= self.armed
             if self._left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -109,6 +110,14 @@ async def accept(spool: Journal, tell: Tell) -> None:
         tell(Told("accepted", draft.msgid, number, tuple(envelope.evpid for envelope in message.envelopes)))
 
 
+async def arm(spool: Journal, tell: Tell) -> None:
+    """From here on calls count."""
+    disk = spool._parts.disk
+    assert isinstance(disk, HookedDisk)
+    assert isinstance(disk.hook, Death)
+    disk.hook.armed = True
+
+
 async def deliver(spool: Journal, tell: Tell) -> None:
     async for stored in spool.walk():
         first, *others = stored.states
@@ -151,7 +160,7 @@ def run_child(path: Path, die_at: int, scenarios: tuple[Scenario, ...]) -> tuple
         os.close(reader)
         status = 1
         try:
-            disk = HookedDisk(Death(die_at))
+            disk = HookedDisk(Death(die_at, armed=arm not in scenarios))
             asyncio.run(live(path, disk, scenarios, lambda told: write_line(writer, told)))
             status = 0
         finally:
@@ -210,6 +219,10 @@ def test_accepting_dies_at_every_call(tmp_path: Path) -> None:
 
 def test_delivering_dies_at_every_call(tmp_path: Path) -> None:
     assert die_everywhere(tmp_path, (), (accept, deliver), 2) > 30
+
+
+def test_storing_results_dies_at_every_call(tmp_path: Path) -> None:
+    assert die_everywhere(tmp_path, (), (accept, arm, deliver)) > 20
 
 
 def test_adopting_and_delivering_dies_at_every_call(tmp_path: Path) -> None:
