@@ -9,6 +9,7 @@ from aiosmtpd.smtp import AuthResult
 
 from paquebot_mta.accept import answers
 from paquebot_mta.accept.data import DataSession
+from paquebot_mta.accept.rates import client_of
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import LinkAuth
 
@@ -41,6 +42,8 @@ class AuthSession(DataSession):
             self.refuse(answers.NOT_SUPPORTED)
         elif not self.session.extended_smtp or self.session.user or self.envelope.draft is not None:
             self.refuse(answers.NOT_NOW)
+        elif not self.within_rate("auth", self.policy.limits.rates.auths_per_minute):
+            self.refuse(answers.TOO_FAST_AUTH)
         else:
             self.junk += 1
             mechanism, _, initial = arg.partition(" ")
@@ -124,8 +127,12 @@ class AuthSession(DataSession):
             self._count_failure()
 
     def _count_failure(self) -> None:
+        """End the session after some failures, and those of a client after some more in all of its sessions."""
         self._failures += 1
-        if self._failures >= self.policy.limits.auth_failures:
+        limits, client = self.policy.limits, client_of(self.session.client_address)
+        self.host.rates.add("auth-failure", client)
+        guessing = self.host.rates.reached("auth-failure", client, limits.rates.auth_failures_per_minute)
+        if self._failures >= limits.auth_failures or guessing:
             self.say_goodbye(answers.TOO_MANY_FAILURES, "limit")
         else:
             self.refuse(answers.BAD_CREDENTIALS)

@@ -15,12 +15,13 @@ from paquebot_mta.accept.answers import answer_of, spell
 from paquebot_mta.accept.deadlines import Deadlines
 from paquebot_mta.accept.host import Host
 from paquebot_mta.accept.policy import ListenerPolicy
+from paquebot_mta.accept.rates import Kind, client_of
 from paquebot_mta.accept.state import SessionState, TransactionState
 from paquebot_mta.mail.content import BdatReader, DataReader
 from paquebot_mta.mail.ids import new_session_id
 from paquebot_mta.mail.lines import LineBuffer
 from paquebot_mta.mail.reply import Reply
-from paquebot_mta.telemetry.events import ProtocolServer
+from paquebot_mta.telemetry.events import LimitHit, ProtocolServer
 
 _AHEAD_BYTES: Final = 65_536
 """How much may wait unread while the session works; beyond it the transport is paused."""
@@ -226,6 +227,14 @@ class SessionCore(Deadlines, SMTP):
         self.flush()
         self.deadline = self.loop.time() + _LINGER_SECONDS
         self.transport.close()
+
+    def within_rate(self, kind: Kind, limit: int) -> bool:
+        """Count what the client does, in a minute; False, and told, if that is too often. Local clients are free."""
+        address = self.session.client_address
+        if not limit or address == "local" or self.host.rates.take(kind, client_of(address), limit):
+            return True
+        self._emit(LimitHit(direction="in", limit="rate", session=self.session.id))
+        return False
 
     async def call(self, hook: str, *arguments: object) -> Any:
         """Call a hook of the handler, MISSING if it has none."""

@@ -7,6 +7,7 @@ as if the client were slow. Data must come at a minimum rate: 1 byte a minute is
 import asyncio
 import math
 
+from paquebot_mta.accept.host import Host
 from paquebot_mta.accept.policy import ListenerPolicy
 
 
@@ -19,6 +20,7 @@ class Deadlines:
         session_end: loop time at which the session has lasted long enough.
     """
 
+    host: Host
     policy: ListenerPolicy
     loop: asyncio.AbstractEventLoop
     deadline = math.inf
@@ -42,12 +44,20 @@ class Deadlines:
         """Wait for nobody."""
         self.deadline = math.inf
 
+    def hurry(self, until: float) -> None:
+        """Wait no longer than until then; while we work there is no deadline to shorten."""
+        if self.deadline != math.inf:
+            self.deadline = min(self.deadline, until)
+
     def expect_input(self, *, data: bool) -> None:
         """Wait for a command, or for more data at the minimum rate."""
         now, limits = self.loop.time(), self.policy.limits
+        patience = limits.data_timeout_seconds if data else limits.command_timeout_seconds
+        if self.host.stressed:
+            patience = min(patience, limits.stress_timeout_seconds)
         if not data:
-            self.deadline = min(now + limits.command_timeout_seconds, self.session_end)
+            self.deadline = min(now + patience, self.session_end)
             return
         earned = (self.received_bytes - self._data_started_bytes) / max(limits.data_bytes_per_second, 1)
         slowest = self._data_started_at + limits.data_timeout_seconds + earned
-        self.deadline = min(now + limits.data_timeout_seconds, slowest, self.session_end)
+        self.deadline = min(now + patience, slowest, self.session_end)

@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 from aiosmtpd.smtp import AuthResult
 
 from paquebot_mta.accept.policy import ListenerPolicy
+from paquebot_mta.accept.rates import RateCounter
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.bus import Emit
@@ -20,6 +21,9 @@ class Sweepable(Protocol):
     """A session, as the server around it sees it."""
 
     deadline: float
+
+    def hurry(self, until: float) -> None:
+        """Wait for the client until then at most (loop time)."""
 
     def expire(self, now: float) -> None:
         """Its deadline passed (loop time)."""
@@ -43,7 +47,9 @@ class Host(Protocol):
 
     Attributes:
         hooks: the handler's hooks by name, without ``handle_``.
+        rates: how often clients did what.
         draining: no new transactions are taken.
+        stressed: clients are waited for a short time only.
         clock: seconds since 1970.
     """
 
@@ -54,7 +60,9 @@ class Host(Protocol):
     randbits: RandomBits
     lookup_name: LookupName | None
     authenticator: Authenticator
+    rates: RateCounter
     draining: bool
+    stressed: bool
 
     def policy_of(self, listener: str) -> ListenerPolicy | None:
         """The policy of a listener now, None if it is gone."""

@@ -23,9 +23,12 @@ from paquebot_mta.telemetry.events import (
 NAME_TIMEOUT_SECONDS: Final = 2.0
 """How long the client's reverse name may delay the banner."""
 
-_LIMITS: Final[dict[Reply, Literal["session", "per_ip"]]] = {
+_LIMITS: Final[dict[Reply, Literal["session", "per_ip", "rate"]]] = {
     answers.TOO_MANY_SESSIONS: "session",
     answers.TOO_MANY_FROM_YOU: "per_ip",
+    answers.TOO_MANY_FROM_NETWORK: "per_ip",
+    answers.TOO_OFTEN: "rate",
+    answers.TOO_MANY_FAILURES: "rate",
 }
 Reason = Literal["quit", "eof", "timeout", "tls", "filter", "limit", "error", "shutdown"]
 
@@ -84,6 +87,8 @@ class LinkSession(TlsSession):
     async def _open_secure(self, connection: socket.socket) -> None:
         """Shake hands before anything is said (RFC 8314, 3.3)."""
         refusal = self.host.admit(self, self.session.client_address)
+        if refusal is None and not self.within_rate("handshake", self.policy.limits.rates.handshakes_per_minute):
+            refusal = answers.TOO_OFTEN
         if refusal is None:
             await self._look_up_name()
             self._connected()

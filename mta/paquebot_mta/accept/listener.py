@@ -2,19 +2,23 @@
 
 import asyncio
 import socket
-from collections import Counter
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from paquebot_mta.accept import answers
 from paquebot_mta.accept.credentials import PasswordChecker
+from paquebot_mta.accept.crowd import Crowd
 from paquebot_mta.accept.host import Authenticator, Hook, LookupName, Sweepable
 from paquebot_mta.accept.policy import AcceptPolicy, ListenerPolicy
+from paquebot_mta.accept.rates import RateCounter, client_of
 from paquebot_mta.accept.receiver import Receiver
 from paquebot_mta.accept.session import MtaSession
 from paquebot_mta.accept.sockets import BACKLOG, UNIX, Closeable, HandServer, bind
 from paquebot_mta.accept.state import spell_endpoint
+from paquebot_mta.accept.stress import Stress
 from paquebot_mta.config.listeners import Listener
+from paquebot_mta.config.rates import Rates
 from paquebot_mta.mail.envelope import Message
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.mail.reply import Reply
@@ -27,7 +31,7 @@ _SWEEP_SECONDS: Final = 1.0
 class Acceptor:
     """Accepts mail on all listeners of a policy into a spool."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a stage or a source that tests replace
         self,
         *,
         policy: AcceptPolicy,
@@ -38,6 +42,7 @@ class Acceptor:
         randbits: RandomBits,
         lookup_name: LookupName | None = None,
         authenticator: Authenticator | None = None,
+        memory: Callable[[], float] | None = None,
     ) -> None:
         """Take the stages; nothing is bound before ``start``.
 
@@ -50,19 +55,21 @@ class Acceptor:
             randbits: for ids and delays.
             lookup_name: verified reverse name of a client, None asks nobody.
             authenticator: instead of the password check against the credentials tables.
+            memory: part of the memory limit that is used, 0 to 1; None measures the container.
         """
         self.emit, self.clock, self.randbits, self.lookup_name = emit, clock, randbits, lookup_name
         self.handler: Any = Receiver(spool, emit, on_accepted, clock, randbits)
         self.hooks = hooks_of(self.handler)
         self._passwords = PasswordChecker(randbits)
         self.authenticator: Authenticator = authenticator or self._passwords
-        self.draining = False
+        self.draining = self.stressed = False
+        self.rates = RateCounter(time.monotonic)
         self._paused = False
         self._policy = policy
         self._servers: dict[str, Closeable] = {}
         self._addresses: dict[str, str] = {}
-        self._sessions: set[Sweepable] = set()
-        self._per_client: Counter[str] = Counter()
+        self._crowd = Crowd()
+        self._stress = Stress(emit, memory)
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
 
@@ -79,7 +86,7 @@ class Acceptor:
         except OSError:
             await self.close()
             raise
-        self._sweep(loop)
+        self._sweep(loop, loop.time())
 
     async def _listen(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> Closeable:
         def begin() -> MtaSession:
@@ -120,40 +127,47 @@ class Acceptor:
     @property
     def sessions(self) -> int:
         """Sessions that are open."""
-        return len(self._sessions)
+        return len(self._crowd)
 
     def admit(self, session: Sweepable, client_address: str) -> Reply | None:
         """Count a session in, or say why not."""
         limits = self._policy.limits
-        refusal = None
         if self.draining or self._paused:
-            refusal = answers.SHUTTING_DOWN if self.draining else answers.PAUSED
-        elif len(self._sessions) >= limits.sessions:
-            refusal = answers.TOO_MANY_SESSIONS
-        elif client_address != "local" and self._per_client[client_address] >= limits.sessions_per_client:
-            refusal = answers.TOO_MANY_FROM_YOU
+            refusal: Reply | None = answers.SHUTTING_DOWN if self.draining else answers.PAUSED
+        else:
+            refusal = self._crowd.refusal(limits, client_address) or self._too_often(limits.rates, client_address)
         # A refused session is kept until its connection is closed, so that one which never reads is cut off, too.
-        self._sessions.add(session)
-        self._per_client[client_address] += 1
+        self._crowd.add(session, client_address)
         return refusal
+
+    def _too_often(self, rates: Rates, client_address: str) -> Reply | None:
+        if client_address == "local":
+            return None
+        client = client_of(client_address)
+        if self.rates.reached("auth-failure", client, rates.auth_failures_per_minute):
+            return answers.TOO_MANY_FAILURES
+        taken = self.rates.take("session", client, rates.sessions_per_minute)
+        return None if taken else answers.TOO_OFTEN
 
     def leave(self, session: Sweepable, client_address: str) -> None:
         """Count a session out."""
-        self._sessions.discard(session)
-        self._per_client[client_address] -= 1
-        if self._per_client[client_address] <= 0:
-            del self._per_client[client_address]
-        if not self._sessions:
+        self._crowd.remove(session, client_address)
+        if not self._crowd:
             self._empty.set()
 
-    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End what is over time; one timer for all sessions."""
-        limits = self._policy.limits
+    def _sweep(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        """End what is over time, and look whether there is stress; one timer for all sessions."""
+        now, limits = loop.time(), self._policy.limits
+        began = self._stress.judge(lag_seconds=now - due, sessions=len(self._crowd), limits=limits)
+        self.stressed = self._stress.active
+        for session in self._crowd:
+            if began:
+                session.hurry(now + limits.stress_timeout_seconds)
+            if session.deadline <= now:
+                session.expire(now)
         shortest = min(limits.command_timeout_seconds, limits.data_timeout_seconds, limits.session_timeout_seconds)
-        self._sweeper = loop.call_later(min(_SWEEP_SECONDS, max(shortest / 4, 0.02)), self._sweep, loop)
-        now = loop.time()
-        for session in [each for each in self._sessions if each.deadline <= now]:
-            session.expire(now)
+        due = loop.time() + min(_SWEEP_SECONDS, max(shortest / 4, 0.02))
+        self._sweeper = loop.call_at(due, self._sweep, loop, due)
 
     def stop_listening(self) -> None:
         """Take no new connections."""
@@ -164,14 +178,14 @@ class Acceptor:
         """Stop listening, say goodbye to idle sessions, and give open transactions that long to finish."""
         self.draining = True
         self.stop_listening()
-        for session in tuple(self._sessions):
+        for session in self._crowd:
             session.wind_down()
         await self._wait_empty(grace_seconds)
         await self.close()
 
     async def _wait_empty(self, seconds: float) -> None:
         self._empty.clear()
-        if self._sessions:
+        if self._crowd:
             try:
                 await asyncio.wait_for(self._empty.wait(), seconds)
             except TimeoutError:
@@ -181,7 +195,7 @@ class Acceptor:
         """End everything now; commits that run are waited for."""
         self.draining = True
         self.stop_listening()
-        for session in tuple(self._sessions):
+        for session in self._crowd:
             session.abandon()
         await self._wait_empty(_SWEEP_SECONDS)
         if self._sweeper is not None:

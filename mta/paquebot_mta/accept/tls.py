@@ -34,6 +34,8 @@ class TlsSession(SessionCore):
             self.reply(answers.SYNTAX)
         elif self.envelope.draft is not None:
             self.reply(answers.NOT_NOW)
+        elif not self.within_rate("handshake", self.policy.limits.rates.handshakes_per_minute):
+            self.reply(answers.TOO_FAST_TLS)
         else:
             self.reply(answers.START_TLS)
             self.flush()

@@ -7,6 +7,7 @@ from aiosmtpd.smtp import MISSING
 from paquebot_mta.accept import answers
 from paquebot_mta.accept.answers import Answer, answer_of
 from paquebot_mta.accept.greeting import GreetingSession
+from paquebot_mta.accept.rates import HOUR, Kind
 from paquebot_mta.mail.commands import parse_mail, parse_recipient
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import (
@@ -63,6 +64,28 @@ class TransactionSession(GreetingSession):
             return self._limited("size", answers.TOO_BIG)
         if self.session.messages >= limits.messages_per_session:
             return self._limited("message", answers.TOO_MANY_MESSAGES)
+        if not self.within_rate("message", limits.rates.messages_per_minute):
+            return Answer(answers.TOO_MUCH_MAIL, "rate")
+        if not self._user_may("user-message", limits.rates.user_messages_per_hour):
+            return Answer(answers.TOO_MUCH_MAIL_OF_USER, "rate")
+        return None
+
+    def _user_may(self, kind: Kind, limit: int) -> bool:
+        """Count what an authenticated user does, in an hour and over all sessions."""
+        user = self.session.user
+        if not limit or not user or self.host.rates.take(kind, user, limit, HOUR):
+            return True
+        self._emit(LimitHit(direction="in", limit="rate", session=self.session.id))
+        return False
+
+    def _check_recipient_limits(self) -> Answer | None:
+        limits = self.policy.limits
+        if self.envelope.accepted >= limits.recipients:
+            return self._limited("rcpt", answers.TOO_MANY_RECIPIENTS)
+        if not self.within_rate("recipient", limits.rates.recipients_per_minute):
+            return Answer(answers.TOO_FAST_RECIPIENTS, "rate")
+        if not self._user_may("user-recipient", limits.rates.user_recipients_per_hour):
+            return Answer(answers.TOO_FAST_RECIPIENTS_OF_USER, "rate")
         return None
 
     def _limited(self, limit: Literal["size", "message", "rcpt"], reply: Reply) -> Answer:
@@ -92,10 +115,7 @@ class TransactionSession(GreetingSession):
             arg, dsn=policy.listener.dsn, smtputf8=mail.smtputf8, postmaster_domain=policy.hostname
         )
         address, envelope.fresh = str(recipient.address), ()
-        if envelope.accepted >= policy.limits.recipients:
-            answer = self._limited("rcpt", answers.TOO_MANY_RECIPIENTS)
-        else:
-            answer = answer_of(await self._ask("RCPT", address))
+        answer = self._check_recipient_limits() or answer_of(await self._ask("RCPT", address))
         self._answer_recipient(address, answer)
 
     def _answer_recipient(self, address: str, answer: Answer) -> None:

@@ -213,7 +213,7 @@ async def test_defect_11_a_commit_never_counts_as_the_clients_silence() -> None:
         await client.ask("DATA")
         await client.send(b"a: b\r\n\r\n.\r\n")
         await served.spool.committing.wait()
-        (session,) = served.acceptor._sessions
+        (session,) = served.acceptor._crowd
         assert session.deadline == float("inf")
         served.spool.may_commit.set()
         assert (await client.reply()).startswith("250")

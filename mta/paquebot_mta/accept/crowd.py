@@ -1,0 +1,56 @@
+"""The sessions that are open, counted in all, by client and by network."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from paquebot_mta.accept import answers
+from paquebot_mta.accept.host import Sweepable
+from paquebot_mta.accept.rates import network_of
+from paquebot_mta.config.service import Limits
+from paquebot_mta.mail.reply import Reply
+
+_LOCAL = "local"
+
+
+class Crowd:
+    """Counts who is there."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._sessions: set[Sweepable] = set()
+        self._by_client: Counter[str] = Counter()
+        self._by_network: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        """Sessions that are open."""
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Sweepable]:
+        """Go through a copy: sessions end while one looks."""
+        return iter(tuple(self._sessions))
+
+    def refusal(self, limits: Limits, address: str) -> Reply | None:
+        """Say why one more session is too much; processes of this machine count in the total only."""
+        if len(self._sessions) >= limits.sessions:
+            return answers.TOO_MANY_SESSIONS
+        if address == _LOCAL:
+            return None
+        if self._by_client[address] >= limits.sessions_per_client:
+            return answers.TOO_MANY_FROM_YOU
+        if limits.sessions_per_network and self._by_network[network_of(address)] >= limits.sessions_per_network:
+            return answers.TOO_MANY_FROM_NETWORK
+        return None
+
+    def add(self, session: Sweepable, address: str) -> None:
+        """Count a session in."""
+        self._sessions.add(session)
+        self._by_client[address] += 1
+        self._by_network[network_of(address)] += 1
+
+    def remove(self, session: Sweepable, address: str) -> None:
+        """Count a session out."""
+        self._sessions.discard(session)
+        for counts, key in ((self._by_client, address), (self._by_network, network_of(address))):
+            counts[key] -= 1
+            if counts[key] <= 0:
+                del counts[key]
