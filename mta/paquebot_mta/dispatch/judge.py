@@ -48,7 +48,7 @@ def judge(message: Message, attempted: Attempted, *, local: bool, queue: Queue, 
     """
     envelope, outcome = attempted.envelope, attempted.outcome
     state = EnvelopeState(
-        attempts=attempted.state.attempts + 1,
+        attempts=attempted.state.attempts + _counts_as_attempt(outcome),
         last_attempt_at=now,
         last_reply=outcome.reply,
         warned_at=attempted.state.warned_at,
@@ -59,6 +59,11 @@ def judge(message: Message, attempted: Attempted, *, local: bool, queue: Queue, 
         wanted = Notify.SUCCESS in envelope.notify and not outcome.dsn_passed
         return _final(envelope, outcome, state, "delivered", "success" if wanted else "")
     return _final(envelope, outcome, state, "looped" if isinstance(outcome, Looped) else "bounced", "failure")
+
+
+def _counts_as_attempt(outcome: Outcome) -> bool:
+    """Mail that was only held back was not tried: its time table must not grow longer for it."""
+    return not isinstance(outcome, Deferred) or outcome.retry_after_seconds is None
 
 
 def _final(envelope: Envelope, outcome: Outcome, state: EnvelopeState, final: FinalState, notice: Notice) -> Verdict:

@@ -22,7 +22,7 @@ class Deferred(Struct, frozen=True, tag="TempFail"):
 
     Attributes:
         reply: why (4yz).
-        retry_after_seconds: wish of whoever deferred it; None lets the back-off decide.
+        retry_after_seconds: it was held back, not tried, and may be tried after that; None lets the back-off decide.
     """
 
     reply: Reply

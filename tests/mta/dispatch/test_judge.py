@@ -57,6 +57,14 @@ def test_the_transports_own_wish_beats_the_time_table() -> None:
     assert verdict_of(Deferred(LATER, retry_after_seconds=7), age=3).result.state.due_at == CREATED + 10
 
 
+def test_mail_that_is_held_back_keeps_its_place_in_the_time_table() -> None:
+    state = EnvelopeState()
+    for age in range(15, 315, 15):
+        state = verdict_of(Deferred(LATER, retry_after_seconds=15), age=age, state=state).result.state
+    assert (state.attempts, state.due_at) == (0, CREATED + 315)
+    assert verdict_of(Deferred(LATER), age=315, state=state).result.state.due_at == CREATED + 400
+
+
 def test_the_last_attempt_is_at_the_end_of_the_time_to_live() -> None:
     state = EnvelopeState(attempts=28)
     assert verdict_of(Deferred(LATER), age=4 * DAY - 10, state=state).result.state.due_at == CREATED + 4 * DAY
