@@ -61,7 +61,7 @@ class GreetingSession(LinkSession):
         return None if reply.positive else reply
 
     def _welcome(self, hostname: str) -> Reply:
-        hello = f"{self.policy.hostname} Hello {hostname} [{self.session.client_address}], pleased to meet you"
+        hello = f"{self.hostname} Hello {hostname} [{self.session.client_address}], pleased to meet you"
         if not self.session.extended_smtp:
             return Reply(250, hello)
         secure = bool(self.session.tls_version)

@@ -6,10 +6,12 @@ from contextlib import suppress
 from typing import Any, Final, Literal, cast
 
 from paquebot_mta.accept import answers
+from paquebot_mta.accept.policy import spell_banner
 from paquebot_mta.accept.proxied import read_ends
 from paquebot_mta.accept.tls import TlsSession
 from paquebot_mta.mail.proxy import ProxyError
 from paquebot_mta.mail.reply import Reply
+from paquebot_mta.table.lookup import TableError
 from paquebot_mta.telemetry.events import (
     Attempt,
     LimitHit,
@@ -48,7 +50,7 @@ class LinkSession(TlsSession):
             self._connected()
             self._refuse(refusal)
             self.say_goodbye(refusal, "limit")
-        elif self._wants_name():
+        elif self._wants_name() or self.policy.hostnames is not None:
             self.work(self._open())
         else:
             self._connected()
@@ -91,6 +93,7 @@ class LinkSession(TlsSession):
             refusal = answers.TOO_OFTEN
         if refusal is None:
             await self._look_up_name()
+            await self._take_hostname()
             self._connected()
             await self.shake_hands(connection)
         else:
@@ -109,9 +112,22 @@ class LinkSession(TlsSession):
             return False
         return self.host.lookup_name is not None
 
+    async def _take_hostname(self) -> None:
+        """Call ourselves as the table says for the address the client came to; without an answer, as usual."""
+        if self.policy.hostnames is None:
+            return
+        try:
+            name = await self.policy.hostnames.lookup("addrname", self.session.local_address)
+        except TableError as error:
+            details: dict[str, str | int | float | bool] = {"session": self.session.id, "error": str(error)}
+            self._emit(Notice(level="warning", event="smtp-in.hostname", details=details))
+        else:
+            self.hostname = name or self.hostname
+
     async def _open(self) -> None:
         try:
             await self._look_up_name()
+            await self._take_hostname()
             self._connected()
             if len(self._input):
                 self._refuse_early_talker()
@@ -145,13 +161,14 @@ class LinkSession(TlsSession):
 
     def _greet(self) -> None:
         self.greeted = True
-        self.reply(self.policy.banner)
+        policy = self.policy
+        self.reply(policy.banner if self.hostname == policy.hostname else spell_banner(self.hostname, policy.listener))
         self._emit(
             LinkGreeting(
                 direction="in",
                 session=self.session.id,
                 endpoint=self._endpoint,
-                hostname=self.policy.hostname,
+                hostname=self.hostname,
                 delay_seconds=self.loop.time() - self.started_at,
             )
         )

@@ -24,7 +24,8 @@ class ListenerPolicy:
 
     Attributes:
         tls: None if the listener has no TLS.
-        credentials, senders: tables, None if not configured.
+        hostname: banner name; ``hostnames`` may have another one for a local address.
+        credentials, senders, hostnames: tables, None if not configured.
         proxies: networks whose PROXY header is believed; empty if the listener expects none.
         extensions: lines of EHLO in the clear; ``secure_extensions`` over TLS, without AUTH and STARTTLS.
     """
@@ -40,6 +41,7 @@ class ListenerPolicy:
     credentials: Table | None = None
     senders: Table | None = None
     proxies: Networks = ()
+    hostnames: Table | None = None
 
     @property
     def lmtp(self) -> bool:
@@ -79,23 +81,27 @@ def _build_listener(
             hostname,
             service.limits,
             expander,
-            Reply(220, f"{hostname} {'LMTP' if listener.role == 'LMTP' else 'ESMTP'} Paquebot"),
+            spell_banner(hostname, listener),
             _extensions(listener, service.limits, secure=False),
             _extensions(listener, service.limits, secure=True),
             tls,
             _table(tables, listener.auth.credentials),
             _table(tables, listener.auth.senders),
             _proxies(listener),
+            _table(tables, listener.hostnames),
         )
     except (ValueError, OSError, KeyError) as error:
         raise PolicyError(f"listener {listener.name}: {error}") from error
 
 
+def spell_banner(hostname: str, listener: Listener) -> Reply:
+    """Spell the greeting (RFC 5321, 4.3.1; RFC 2033, 4)."""
+    return Reply(220, f"{hostname} {'LMTP' if listener.role == 'LMTP' else 'ESMTP'} Paquebot")
+
+
 def _refuse_unserved(listener: Listener) -> None:
     """Say no to what the contract has a place for but sessions don't do: silence would look like consent."""
     wanted = {
-        "hostnames": bool(listener.hostnames),
-        "auth.masquerade": listener.auth.masquerade,
         "filters": bool(listener.filters),
     }
     for name, asked in wanted.items():

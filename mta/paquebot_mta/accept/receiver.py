@@ -11,11 +11,13 @@ from typing import Any
 from paquebot_mta.accept import answers
 from paquebot_mta.accept.answers import Answer
 from paquebot_mta.accept.intake import Intake
+from paquebot_mta.accept.policy import ListenerPolicy
 from paquebot_mta.accept.received import make_received
 from paquebot_mta.accept.senders import may_send
 from paquebot_mta.accept.state import SessionState, TransactionState
 from paquebot_mta.accept.submission import complete_header
 from paquebot_mta.expand.results import Refused, Target
+from paquebot_mta.mail.address import AddressError, parse_address
 from paquebot_mta.mail.commands import Recipient
 from paquebot_mta.mail.envelope import Envelope, Message
 from paquebot_mta.mail.ids import RandomBits, new_evpid
@@ -103,10 +105,16 @@ class Receiver:
         policy, now = server.policy, self._clock()
         if envelope.draft is None:
             return
-        trace = make_received(session, envelope, policy.listener, policy.hostname, now)
+        trace = make_received(session, envelope, policy.listener, server.hostname, now)
         complete = None
         if policy.listener.role == "Submission":
-            complete = partial(complete_header, hostname=policy.hostname, now=now, randbits=self._randbits)
+            complete = partial(
+                complete_header,
+                hostname=server.hostname,
+                now=now,
+                randbits=self._randbits,
+                masquerade=_masquerade(session, envelope, policy),
+            )
         envelope.intake = Intake(envelope.draft, policy.limits, trace, complete)
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's spelling
@@ -170,3 +178,15 @@ class Receiver:
         """Put the private cause into the log; the client gets the public reply."""
         details: dict[str, str | int | float | bool] = {"session": session.id, "error": str(error)}
         self._emit(Notice(level="error", event="queue.fault", details=details))
+
+
+def _masquerade(session: SessionState, envelope: TransactionState, policy: ListenerPolicy) -> str | None:
+    """Give the address that From must have; with the null reverse-path that is the user's own, if it is an address."""
+    if not policy.listener.auth.masquerade or not session.user:
+        return None
+    if envelope.mail_from:
+        return envelope.mail_from
+    try:
+        return str(parse_address(session.user))
+    except AddressError:
+        return None

@@ -22,6 +22,7 @@ class SessionState(BaseSession):
         client_address: ``192.0.2.1``, ``2001:db8::1`` or ``local``.
         client_name, fcrdns: verified reverse name, and how the check ended.
         source, destination: both ends as reports spell them.
+        local_address: where the client came to, as ``client_address`` is spelled; empty for a unix socket.
         family: of the connection.
         method: HELO, EHLO or LHLO once it was accepted, else empty.
         user: authenticated name, empty if none.
@@ -35,7 +36,7 @@ class SessionState(BaseSession):
         self.client_address = "local"
         self.client_name = "<unknown>"
         self.fcrdns: Literal["pass", "fail", "error"] = "error"
-        self.source = self.destination = ""
+        self.source = self.destination = self.local_address = ""
         self.family: Literal["inet4", "inet6", "unix"] = "unix"
         self.method = ""
         self.user = ""
@@ -53,7 +54,8 @@ class SessionState(BaseSession):
         self.client_address = self.peer[0].partition("%")[0].removeprefix("::ffff:")
         self.family = "inet6" if ":" in self.client_address else "inet4"
         self.source = spell_endpoint(self.client_address, self.peer[1])
-        self.destination = spell_endpoint(local[0].removeprefix("::ffff:"), local[1])
+        self.local_address = local[0].partition("%")[0].removeprefix("::ffff:")
+        self.destination = spell_endpoint(self.local_address, local[1])
 
     @property
     def protocol(self) -> str:

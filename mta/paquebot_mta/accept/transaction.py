@@ -112,7 +112,7 @@ class TransactionSession(GreetingSession):
             return
         mail, policy = envelope.mail, self.policy
         recipient = envelope.recipient = parse_recipient(
-            arg, dsn=policy.listener.dsn, smtputf8=mail.smtputf8, postmaster_domain=policy.hostname
+            arg, dsn=policy.listener.dsn, smtputf8=mail.smtputf8, postmaster_domain=self.hostname
         )
         address, envelope.fresh = str(recipient.address), ()
         answer = self._check_recipient_limits() or answer_of(await self._ask("RCPT", address))

@@ -1,17 +1,21 @@
 """AUTH: over TLS only, secrets nowhere, failures limited and alike."""
 
 import base64
+import dataclasses
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import bcrypt
 import pytest
 
+from paquebot_mta.accept.credentials import PasswordChecker
 from paquebot_mta.config.listeners import Listener, ServerAuth, ServerTls
+from paquebot_mta.config.rates import Rates
 from paquebot_mta.config.service import Limits
-from paquebot_mta.telemetry.events import LinkAuth
+from paquebot_mta.telemetry.events import LimitHit, LinkAuth
 from tests.mta.accept.conftest import Identity
-from tests.mta.accept.support import Client, DictTable, Served, serve
+from tests.mta.accept.support import Client, DictTable, Rules, Served, make_policy, serve
 
 PASSWORD = "Secret 1"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
@@ -28,13 +32,17 @@ def plain(user: str, password: str = PASSWORD) -> str:
 
 @asynccontextmanager
 async def submission(
-    identity: Identity, *, senders: dict[str, str] | None = None, users: dict[str, str] | None = USERS
+    identity: Identity,
+    *,
+    senders: dict[str, str] | None = None,
+    users: dict[str, str] | None = USERS,
+    rates: Rates | None = None,
 ) -> AsyncIterator[tuple[Served, Client]]:
     tls = ServerTls(mode="Implicit", certificates=("main",))
     auth = ServerAuth(mode="Required", credentials="users", senders="senders" if senders else "")
     listener = Listener(name="mx", role="Submission", tls=tls, auth=auth, received_auth=True)
     tables = {"users": DictTable(users), "senders": DictTable(senders or {})}
-    limits = Limits(auth_failures=3)
+    limits = Limits(auth_failures=3, rates=rates or Rates())
     certificates = {"main": identity.certificate}
     async with serve(listener, limits=limits, tables=tables, certificates=certificates) as served:
         client = await served.connect(tls=identity.client())
@@ -154,7 +162,7 @@ async def test_submission_completes_the_header_and_hides_bcc(identity: Identity)
         await client.data(b"Subject: s\r\nBcc: secret@x.test,\r\n other@x.test\r\nTo: a\r\n\r\nBcc: body\r\n.\r\n")
         (content,) = served.spool.contents()
         head, _, rest = content.partition(b"Subject: ")
-        assert rest == b"s\r\nTo: a\r\n\r\nBcc: body\r\n"
+        assert rest == b"s\r\nTo: a@mx.example.test\r\n\r\nBcc: body\r\n"
         assert head.startswith(b"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nMessage-ID: <")
         assert head.endswith(b"@mx.example.test>\r\n")
         ((message, stored),) = served.spool.stored.values()
@@ -170,3 +178,61 @@ async def test_a_complete_header_is_left_alone(identity: Identity) -> None:
         await client.codes("MAIL FROM:<b@x.test>", "RCPT TO:<alice@example.test>")
         await client.data(header + b"body\r\n.\r\n")
         assert served.spool.contents() == [header + b"body\r\n"]
+
+
+async def test_failures_of_a_client_count_over_all_its_sessions(identity: Identity) -> None:
+    rates = Rates(auth_failures_per_minute=3)
+    async with submission(identity, rates=rates) as (served, first):
+        second = await served.connect(tls=identity.client())
+        await second.greet()
+        for client in (first, second):
+            assert (await client.ask(f"AUTH PLAIN {plain('bob', 'wrong')}")).startswith("535")
+        assert (await first.ask(f"AUTH PLAIN {plain('bob', 'guess')}")).startswith("421 4.7.0 Too many authentication")
+        assert await first.closed()
+        with pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER"):  # refused in the clear, before a handshake
+            await served.connect(tls=identity.client())
+        assert [each.limit for each in served.of(LimitHit)] == ["rate"]
+
+
+async def test_auth_commands_of_a_client_in_a_minute_are_limited(identity: Identity) -> None:
+    async with submission(identity, rates=Rates(auths_per_minute=1)) as (_, client):
+        await client.ask(f"AUTH PLAIN {plain('bob', 'wrong')}")
+        assert await client.ask(f"AUTH PLAIN {plain('bob')}") == (
+            "450 4.7.1 Too many AUTH commands from your address, try again later"
+        )
+
+
+async def test_messages_and_recipients_of_a_user_in_an_hour_are_limited(identity: Identity) -> None:
+    rates = Rates(user_messages_per_hour=2, user_recipients_per_hour=1)
+    async with submission(identity, rates=rates) as (served, client):
+        await client.ask(f"AUTH PLAIN {plain('bob')}")
+        await client.codes("MAIL FROM:<b@x.test>", "RCPT TO:<alice@example.test>")
+        assert await client.ask("RCPT TO:<carol@example.test>") == (
+            "450 4.7.1 Too many recipients from this user, try again later"
+        )
+        other = await served.connect(tls=identity.client())
+        await other.greet()
+        await other.ask(f"AUTH PLAIN {plain('bob')}")
+        assert await other.codes("MAIL FROM:<b@x.test>", "RCPT TO:<alice@example.test>", "RSET") == [
+            "250",
+            "450",
+            "250",
+        ]
+        assert await other.ask("MAIL FROM:<b@x.test>") == "450 4.7.1 Too much mail from this user, try again later"
+        assert {each.limit for each in served.of(LimitHit)} == {"rate"}
+
+
+async def test_every_failure_is_answered_late() -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    checker = PasswordChecker(lambda bits: 2 ** (bits - 1), sleep)
+    policy = make_policy(Rules(), tables={}).listeners["mx"]
+    policy = dataclasses.replace(policy, credentials=DictTable(USERS))
+    for name, good in ((b"bob", False), (b"nobody", False), (b"bob", True)):
+        password = PASSWORD.encode() if good else b"wrong"
+        assert (await checker.authenticate(policy, name, password)).success is good
+    assert waited == [0.5, 0.5]
+    checker.close()

@@ -8,10 +8,10 @@ import pytest
 
 from paquebot_mta.accept.policy import PolicyError
 from paquebot_mta.accept.session import MtaSession
-from paquebot_mta.config.listeners import Listener, ServerAuth
+from paquebot_mta.config.listeners import Listener, ProxyProtocol, ServerAuth
 from paquebot_mta.config.service import Limits
-from paquebot_mta.telemetry.events import Attempt, LimitHit, LinkConnect, LinkDisconnect
-from tests.mta.accept.support import Rules, Served, make_policy, serve
+from paquebot_mta.telemetry.events import Attempt, LimitHit, LinkConnect, LinkDisconnect, Notice
+from tests.mta.accept.support import DictTable, Rules, Served, make_policy, serve
 
 Fcrdns = Literal["pass", "fail", "error"]
 
@@ -175,11 +175,32 @@ async def test_a_pause_refuses_new_sessions_only() -> None:
     "listener",
     [
         Listener(name="mx", filters=("spam",)),
-        Listener(name="mx", hostnames="names"),
-        Listener(name="mx", auth=ServerAuth(masquerade=True)),
+        Listener(name="mx", hostnames="missing"),
         Listener(name="mx", auth=ServerAuth(credentials="missing")),
     ],
 )
 def test_a_listener_that_can_not_be_served_as_configured_is_named(listener: Listener) -> None:
     with pytest.raises(PolicyError, match="listener mx: "):
         make_policy(Rules(), listener)
+
+
+async def test_a_table_of_host_names_goes_by_the_local_address() -> None:
+    names = {"192.0.2.9": "nine.example.test"}
+    listener = Listener(name="mx", hostnames="names", proxy_protocol=ProxyProtocol(trusted=("127.0.0.0/8",)))
+    async with serve(listener, tables={"names": DictTable(names)}) as served:
+        for local, name in (("192.0.2.9", "nine.example.test"), ("192.0.2.8", "mx.example.test")):
+            client = await served.connect()
+            await client.send(f"PROXY TCP4 198.51.100.1 {local} 4711 25\r\n")
+            assert await client.reply() == f"220 {name} ESMTP Paquebot"
+            assert (await client.ask("EHLO client.example")).startswith(f"250-{name} Hello")
+            await client.envelope()
+            await client.data(b"a: b\r\n\r\n.\r\n")
+            content = list(served.spool.stored.values())[-1][1]
+            assert f"\tby {name} (Paquebot)".encode() in content
+
+
+async def test_host_names_that_can_not_be_looked_up_cost_no_session() -> None:
+    listener = Listener(name="mx", hostnames="names")
+    async with serve(listener, tables={"names": DictTable(None)}) as served:
+        assert (await (await served.connect()).reply()).startswith("220 mx.example.test")
+        assert [each.event for each in served.of(Notice)] == ["smtp-in.hostname"]

@@ -1,0 +1,97 @@
+"""What submission does to a header: it completes and masquerades, and leaves every other byte alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paquebot_mta.accept.mailboxes import complete_mailboxes, replace_mailbox
+from paquebot_mta.accept.submission import complete_header
+from paquebot_mta.config.listeners import Listener, ServerAuth, ServerTls
+from tests.mta.accept.conftest import Identity
+from tests.mta.accept.support import DictTable, serve
+from tests.mta.accept.test_auth import USERS, plain
+
+DONE = b"Date: d\r\nMessage-ID: <m>\r\n"
+
+
+def complete(fields: bytes, masquerade: str | None = None) -> bytes:
+    whole = complete_header(DONE + fields + b"\r\n", "h.test", 0.0, lambda bits: 1, masquerade=masquerade)
+    assert whole.startswith(DONE)
+    assert whole.endswith(b"\r\n")
+    return whole[len(DONE) : -2]
+
+
+@pytest.mark.parametrize(
+    ("value", "completed"),
+    [
+        (b" joe", b" joe@h.test"),
+        (b" Joe <joe>", b" Joe <joe@h.test>"),
+        (b" a, b@x.test,\r\n c (comment, here)", b" a@h.test, b@x.test,\r\n c@h.test (comment, here)"),
+        (b' "Doe, Joe" <joe>, "joe doe"', b' "Doe, Joe" <joe@h.test>, "joe doe"@h.test'),
+        (b" friends: a, B <b>;, c", b" friends: a@h.test, B <b@h.test>;, c@h.test"),
+        (b" undisclosed-recipients:;", b" undisclosed-recipients:;"),
+        (b" <>, ", b" <>, "),
+        (b" two words", b" two words"),
+        (b' "open <joe', b' "open <joe'),
+        (b" a@x.test", b" a@x.test"),
+        (b" joe.d", b" joe.d@h.test"),
+    ],
+)
+def test_addresses_without_domain_get_one(value: bytes, completed: bytes) -> None:
+    assert complete_mailboxes(value, b"h.test") == completed
+    for name in (b"From", b"TO", b"cc"):
+        assert complete(name + b":" + value + b"\r\n") == name + b":" + completed + b"\r\n"
+    assert complete(b"Reply-To:" + value + b"\r\n") == b"Reply-To:" + value + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "masqueraded"),
+    [
+        (b" boss@x.test", b" joe@h.test"),
+        (b' "The Boss" <boss@x.test>', b' "The Boss" <joe@h.test>'),
+        (b" a@x.test, Boss <boss@x.test>", b" joe@h.test"),
+        (b" Boss\r\n <boss@x.test>,\r\n <other@x.test>", b" Boss <joe@h.test>"),
+        (b' "open', b" joe@h.test"),
+    ],
+)
+def test_a_masquerade_keeps_the_name_only(value: bytes, masqueraded: bytes) -> None:
+    assert replace_mailbox(value, b"joe@h.test") == masqueraded
+    twice = b"From:" + value + b"\r\nSubject: s\r\nfrom: second@x.test\r\n"
+    assert complete(twice, "joe@h.test") == b"From:" + masqueraded + b"\r\nSubject: s\r\n"
+
+
+def test_a_masquerade_adds_the_from_that_was_left_out() -> None:
+    header = complete_header(DONE + b"\r\n", "h.test", 0.0, lambda bits: 1, masquerade="joe@h.test")
+    assert header == b"From: joe@h.test\r\n" + DONE + b"\r\n"
+
+
+@given(st.binary(max_size=200))
+def test_no_list_makes_it_fail_and_nothing_is_lost(value: bytes) -> None:
+    completed = complete_mailboxes(value, b"h.test")
+    assert completed.replace(b"@h.test", b"") == value.replace(b"@h.test", b"")
+    assert complete_mailboxes(completed, b"h.test") == completed
+    assert b"joe@h.test" in replace_mailbox(value, b"joe@h.test")
+
+
+@given(st.lists(st.sampled_from([b"X: y\r\n", b"junk\r\n", b"Bcc: b\r\n c\r\n", b"To: a@b\r\n", b" fold\r\n"])))
+def test_all_fields_but_bcc_stay_in_order(fields: list[bytes]) -> None:
+    header = b"Subject: s\r\n" + b"".join(fields)
+    kept = complete(header)
+    assert b"Bcc" not in kept
+    if b" fold\r\n" not in fields:
+        assert kept == header.replace(b"Bcc: b\r\n c\r\n", b"")
+
+
+@pytest.mark.parametrize(("path", "author"), [("sales@example.test", "sales@example.test"), ("", "alice@example.test")])
+async def test_a_masquerading_listener_writes_the_sender_into_from(identity: Identity, path: str, author: str) -> None:
+    tls = ServerTls(mode="Implicit", certificates=("main",))
+    auth = ServerAuth(mode="Required", credentials="users", senders="senders", masquerade=True)
+    listener = Listener(name="mx", role="Submission", tls=tls, auth=auth)
+    tables = {"users": DictTable(USERS), "senders": DictTable({"alice@example.test": "sales@example.test"})}
+    async with serve(listener, tables=tables, certificates={"main": identity.certificate}) as served:
+        client = await served.connect(tls=identity.client())
+        await client.greet()
+        await client.ask(f"AUTH PLAIN {plain('alice@example.test')}")
+        await client.codes(f"MAIL FROM:<{path}>", "RCPT TO:<bob@example.test>")
+        await client.data(DONE + b"From: Boss <boss@x.test>\r\n\r\nFrom: body\r\n.\r\n")
+        assert served.spool.contents() == [DONE + f"From: Boss <{author}>\r\n\r\nFrom: body\r\n".encode()]
