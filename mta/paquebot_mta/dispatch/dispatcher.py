@@ -24,6 +24,7 @@ FRESH_MESSAGES = 10_000
 """Messages kept in memory between acceptance and first attempt; any others are loaded from the spool."""
 PER_DESTINATION = 250
 """Envelopes in flight for one destination; what is more waits as ids."""
+LOADED_AT_ONCE = 100
 LONGEST_SLEEP_SECONDS = 60.0
 FAULT = Deferred(Reply(451, "Temporary Error", "4.3.0"))
 
@@ -141,8 +142,11 @@ class Dispatcher:
         by_message: dict[Msgid, list[Evpid]] = {}
         for evpid in self.schedule.take(self.last_run_at, max(room, 0)):
             by_message.setdefault(msgid_of(evpid), []).append(evpid)
+        self._active += sum(map(len, by_message.values()))
+        others = [msgid for msgid in by_message if msgid not in self._fresh]
+        for at in range(0, len(others), LOADED_AT_ONCE):
+            self._spawn(self._start_many({msgid: by_message.pop(msgid) for msgid in others[at : at + LOADED_AT_ONCE]}))
         for msgid, evpids in by_message.items():
-            self._active += len(evpids)
             self._spawn(self._start_message(msgid, evpids))
 
     async def _sleep(self) -> None:
@@ -164,6 +168,19 @@ class Dispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _start_many(self, due: dict[Msgid, list[Evpid]]) -> None:
+        """Load messages together; what can't be read so is tried alone, to learn why."""
+        try:
+            loaded = await self._spool.load_many(list(due))
+        except SpoolError:
+            loaded = {}
+        for msgid, evpids in due.items():
+            if (stored := loaded.get(msgid)) is None:
+                self._spawn(self._start_message(msgid, evpids))
+                continue
+            for each in self._admitted(stored, evpids):
+                self._spawn(self._attempt(each))
+
     async def _start_message(self, msgid: Msgid, evpids: list[Evpid]) -> None:
         """Load a message and start its transactions; those beyond the first run as tasks of their own."""
         try:
@@ -171,16 +188,20 @@ class Dispatcher:
         except SpoolError as error:
             self._put_off(msgid, evpids, str(error))
             return
+        admitted = self._admitted(stored, evpids)
+        for each in admitted[1:]:
+            self._spawn(self._attempt(each))
+        if admitted:
+            await self._attempt(admitted[0])
+
+    def _admitted(self, stored: Stored | None, evpids: list[Evpid]) -> list[Group]:
+        """Split the due envelopes into transactions, and answer those that may start; what is gone is forgotten."""
         groups = list(group(stored, evpids, self._config())) if stored is not None else []
         known = {envelope.evpid for each in groups for envelope in each.envelopes}
         for evpid in set(evpids) - known:
             self.forget(evpid)
         self._ended(len(evpids) - len(known))
-        admitted = [each for each in groups if self._admit(each)]
-        for each in admitted[1:]:
-            self._spawn(self._attempt(each))
-        if admitted:
-            await self._attempt(admitted[0])
+        return [each for each in groups if self._admit(each)]
 
     def _admit(self, each: Group) -> bool:
         """Whether the transaction may start; if not, its ids wait in the holds."""

@@ -188,7 +188,7 @@ class Journal:
         """See ``Spool``. A message that can't be read is left out; whoever asks for it by id learns why."""
         ids = self._index.ids()
         for at in range(0, len(ids), _WALK_AT_ONCE):
-            for stored in await self._load_many(ids[at : at + _WALK_AT_ONCE]):
+            for stored in (await self.load_many(ids[at : at + _WALK_AT_ONCE])).values():
                 yield stored
 
     async def recovered(self) -> AsyncIterator[Waiting]:
@@ -207,21 +207,21 @@ class Journal:
         """See ``Spool``."""
         return self._parts.circuit.trouble
 
-    async def _load_many(self, msgids: Sequence[Msgid]) -> list[Stored]:
-        """Load with one job for all: a hop to a thread costs more than a read."""
+    async def load_many(self, msgids: Sequence[Msgid]) -> dict[Msgid, Stored]:
+        """See ``Spool``: one job for all, for a hop to a thread costs more than a read."""
         found = {msgid: entry for msgid in msgids if (entry := self._index.get(msgid)) is not None}
         messages = {msgid: cached.message for msgid in found if (cached := self._parts.cache.get(msgid)) is not None}
         stretches = {m: accept_stretch(entry, int(m, 16)) for m, entry in found.items() if m not in messages}
         if stretches:
             messages |= await self._read(partial(_read_some, self._parts.disk, stretches))
-        loaded = []
+        loaded: dict[Msgid, Stored | None] = {}
         for msgid, entry in found.items():
             if msgid in messages:
-                loaded.append(_stored(messages[msgid], entry) if msgid in self._index else None)
+                loaded[msgid] = _stored(messages[msgid], entry) if msgid in self._index else None
             else:  # damaged, unreadable or moved meanwhile: alone, with all that belongs to it
                 with suppress(SpoolError):
-                    loaded.append(await self.load(msgid))
-        return [stored for stored in loaded if stored is not None]
+                    loaded[msgid] = await self.load(msgid)
+        return {msgid: stored for msgid, stored in loaded.items() if stored is not None}
 
     def stats(self) -> SpoolStats:
         """See ``Spool``."""

@@ -82,6 +82,11 @@ class MemorySpool:
         kept = self._kept.get(msgid)
         return Stored(kept.message, dict(kept.states)) if kept else None
 
+    async def load_many(self, msgids: Sequence[Msgid]) -> dict[Msgid, Stored]:
+        """See ``Spool``."""
+        loaded = {msgid: await self.load(msgid) for msgid in msgids}
+        return {msgid: stored for msgid, stored in loaded.items() if stored is not None}
+
     async def content(self, msgid: Msgid) -> AsyncIterator[bytes]:
         """See ``Spool``."""
         kept = self._kept.get(msgid)

@@ -49,6 +49,10 @@ class NullSpool:
         """See ``Spool``."""
         return None
 
+    async def load_many(self, msgids: Sequence[Msgid]) -> dict[Msgid, Stored]:
+        """See ``Spool``."""
+        return {}
+
     async def content(self, msgid: Msgid) -> AsyncIterator[bytes]:
         """See ``Spool``."""
         for chunk in self._nothing(msgid):

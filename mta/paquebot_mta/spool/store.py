@@ -109,6 +109,13 @@ class Spool(Protocol):
     async def load(self, msgid: Msgid) -> Stored | None:
         """Read envelopes and states; None if the message is gone."""
 
+    async def load_many(self, msgids: Sequence[Msgid]) -> dict[Msgid, Stored]:
+        """Read many at once, which costs a fraction for each; those gone or unreadable are left out: ``load`` tells.
+
+        Raises:
+            SpoolError: the volume does not answer.
+        """
+
     def content(self, msgid: Msgid) -> AsyncIterator[bytes]:
         """Read the content in chunks of at most 64 KiB, verified before they are given out.
 
