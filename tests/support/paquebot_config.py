@@ -43,7 +43,8 @@ QUEUE = Queue(minimum_free_percent=0)
 LIMITS = Limits(errors=100, messages_per_session=1_000)
 TIMEOUTS = OutboundTimeouts(connect=5)
 OUTBOUND_LIMITS = OutboundLimits()
-PENALTIES = Penalties()
+PENALTIES = Penalties(base_seconds=1, defer_seconds=1)
+"""As quick as the retries of tests."""
 
 
 @dataclass(frozen=True)
