@@ -94,6 +94,8 @@ def pause(workers: Workers, part: str) -> None:
 def resume(workers: Workers, what: str, route: str | None) -> None:
     """Go on with a paused part, with suspended envelopes, or with routes that rest (an id, an address or all).
 
+    Mail that waits for a route comes when its time is up; `paquebot schedule` hastens it.
+
     \b
     Example:
         paquebot resume mta
