@@ -263,10 +263,11 @@ class Replay:
 
     def _restore_one(self, found: Found) -> None:
         states: States = dict(found.states)
+        only = found.another is None and found.origin is None  # what is known of it makes room for what is kept of it
         live = 0
         for evpid in found.evpids:
             number, suffix = int(evpid, 16), evpid[8:]
-            known = self._known.get(number)
+            known = self._known.pop(number, None) if only else self._known.get(number)
             if known is not None and (_is_final(known) or known[: _ORDER.size] > found.order):
                 states[suffix] = records.decode_state(known[_ORDER.size + 1 :])
             final = suffix in states and states[suffix].final
