@@ -11,10 +11,10 @@ JOBS ?= 2
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt bench bench-scale lock clean
+.PHONY: help setup packages run test fast slow lint types layers fmt bench bench-scale bench-latency lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv from uv.lock (quick when nothing changed)
 	@tools/setup
@@ -54,6 +54,9 @@ bench: setup packages ## compare with Postfix on this machine
 
 bench-scale: setup packages ## a long queue: start, memory, listing, a dead destination
 	@$(bin)/python -m bench.scale
+
+bench-latency: setup ## small senders beside big and slow ones, idle connections
+	@$(bin)/python -m bench.latency
 
 lock: ## renew uv.lock, without hosts
 	@tools/lock

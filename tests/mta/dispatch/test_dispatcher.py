@@ -1,14 +1,15 @@
 """Rules of the loop between queue and next hops."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from paquebot_mta.deliver.transport import Task
 from paquebot_mta.dispatch import dispatcher as module
-from paquebot_mta.mail.envelope import Envelope
-from paquebot_mta.mail.ids import Evpid
+from paquebot_mta.mail.envelope import Envelope, Stored
+from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.mail.outcome import Outcome
+from paquebot_mta.spool.options import fault
 from tests.mta.dispatch.plant import DELIVERED, LATER, NEVER, Answer, Scene, always
 from tests.mta.dispatch.samples import envelope, evpid
 
@@ -185,3 +186,37 @@ async def test_what_a_restart_finds_is_tried_when_it_is_due() -> None:
     assert await again.dispatcher.recover() == 1
     assert again.dispatcher.schedule.state(message.envelopes[0].evpid) == "pending"
     assert again.dispatcher.ages.oldest_unattempted() == message.created_at
+
+
+async def test_recovered_mail_is_loaded_together_and_delivered() -> None:
+    async with running(always(LATER)) as scene:
+        for number in range(module.LOADED_AT_ONCE + 5):
+            await scene.queue(to(f"user{number}@remote.test"))
+        await scene.settle()
+        assert len(scene.results()) == module.LOADED_AT_ONCE + 5
+        scene.answer = always(DELIVERED)
+        asked: list[int] = []
+        load_many = scene.spool.load_many
+
+        async def counted(msgids: Sequence[Msgid]) -> dict[Msgid, Stored]:
+            asked.append(len(msgids))
+            return await load_many(msgids)
+
+        scene.spool.load_many = counted  # type: ignore[method-assign]
+        await scene.advance(401)
+        assert scene.results().count("Delivered") == module.LOADED_AT_ONCE + 5
+        assert asked == [module.LOADED_AT_ONCE, 5]
+
+
+async def test_what_can_not_be_loaded_together_is_loaded_alone() -> None:
+    async with running(always(LATER)) as scene:
+        await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+        scene.answer = always(DELIVERED)
+
+        async def broken(msgids: Sequence[Msgid]) -> dict[Msgid, Stored]:
+            raise fault("the volume does not answer")
+
+        scene.spool.load_many = broken  # type: ignore[method-assign]
+        await scene.advance(401)
+        assert scene.results() == ["Deferred", "Delivered"]

@@ -4,10 +4,11 @@ import asyncio
 import time
 
 import pytest
+from dns.message import QueryMessage
 
 from paquebot_mta.config.service import Resolver as ResolverConfig
-from paquebot_mta.resolver.dns_resolver import DnsResolver, Exchange, OnExchange
-from paquebot_mta.resolver.questions import Answer, RdType
+from paquebot_mta.resolver.dns_resolver import QUESTIONS_AT_ONCE, DnsResolver, Exchange, OnExchange
+from paquebot_mta.resolver.questions import Answer, RdType, Status
 from paquebot_mta.resolver.transport import Server
 from tests.support.dns_server import DnsServer, Fault
 
@@ -185,3 +186,27 @@ async def test_settings_name_the_server() -> None:
         config = ResolverConfig(servers=(f"127.0.0.1:{server.port}",))
         asked = await DnsResolver.from_config(config, lambda _: None)
         assert (await asked.ask("example.test", "A")).status == "ok"
+
+
+async def test_a_burst_of_questions_does_not_run_into_the_deadline() -> None:
+    """All at once they would overflow the server's socket, and their time would run while they wait for each other."""
+    zones = {f"name{number}.test": {"A": ["192.0.2.1"]} for number in range(600)}
+    most = 0
+    async with DnsServer(zones) as server:
+        asking = resolver(server)
+        exchange = asking._transport.exchange
+        now = 0
+
+        async def counted(name: str, rdtype: str) -> QueryMessage | Status:
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            try:
+                return await exchange(name, rdtype)
+            finally:
+                now -= 1
+
+        asking._transport.exchange = counted  # type: ignore[method-assign]
+        answers = await asyncio.gather(*(asking.ask(name, "A") for name in zones))
+    assert {answer.status for answer in answers} == {"ok"}
+    assert most <= QUESTIONS_AT_ONCE

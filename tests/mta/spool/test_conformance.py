@@ -147,3 +147,17 @@ async def test_the_null_back_end_counts_and_forgets(tmp_path: Path) -> None:
     assert await null.load(message.msgid) is None
     with pytest.raises(SpoolError):
         await read(null, message.msgid)
+
+
+async def test_many_are_loaded_at_once_but_for_those_that_are_gone(spool: Spool) -> None:
+    messages = [await store(spool, b"%d" % number, recipients=2) for number in range(5)]
+    await spool.update([final(envelope.evpid) for envelope in messages[0].envelopes])
+    await spool.update([deferred(messages[1].envelopes[0].evpid, 2)])
+    loaded = await spool.load_many([*(message.msgid for message in messages), Msgid("00000001")])
+    assert loaded == {message.msgid: await spool.load(message.msgid) for message in messages[1:]}
+
+
+async def test_a_spool_without_trouble_says_nothing(any_spool: Spool) -> None:
+    assert any_spool.trouble() == ""
+    assert await any_spool.load_many([Msgid("00000001")]) == {}
+    assert [waiting async for waiting in any_spool.recovered()] == []
