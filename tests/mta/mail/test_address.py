@@ -108,9 +108,7 @@ def test_the_empty_path_is_the_null_reverse_path() -> None:
     assert parse_path("<>") is None
 
 
-@pytest.mark.parametrize(
-    "text", ["a@b", "<a@b", "a@b>", "<@x.test:a@b.test>", "<a b@c>", "<postmaster>", "< >", ""]
-)
+@pytest.mark.parametrize("text", ["a@b", "<a@b", "a@b>", "<@x.test:a@b.test>", "<a b@c>", "<postmaster>", "< >", ""])
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(AddressError):
         parse_path(text)
