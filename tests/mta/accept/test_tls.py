@@ -7,13 +7,15 @@ from contextlib import suppress
 import pytest
 import trustme
 import uvloop
+from cryptography import x509
 
 from paquebot_mta.accept.policy import PolicyError
 from paquebot_mta.config.listeners import Listener, ServerTls
+from paquebot_mta.config.rates import Rates
 from paquebot_mta.config.service import Certificate, Limits
 from paquebot_mta.telemetry.events import LinkDisconnect, LinkTls, TlsFailure
 from tests.mta.accept.conftest import Identity, issue
-from tests.mta.accept.support import Rules, make_policy, serve
+from tests.mta.accept.support import Client, Rules, make_policy, serve
 
 OPTIONAL = Listener(name="mx", tls=ServerTls(mode="StartTLS", certificates=("main",)))
 IMPLICIT = Listener(name="mx", tls=ServerTls(mode="Implicit", certificates=("main",)))
@@ -144,3 +146,69 @@ def test_a_certificate_that_can_not_be_loaded_names_its_listener() -> None:
     for certificates in ({}, {"main": Certificate(chain_pem=broken.chain_pem, key_pem="nonsense")}):
         with pytest.raises(PolicyError, match="listener mx: certificate main"):
             make_policy(Rules(), OPTIONAL, certificates=certificates)
+
+
+def _serial(client: Client) -> int:
+    certificate = client.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return x509.load_der_x509_certificate(certificate).serial_number
+
+
+def _serial_of(certificate: Certificate) -> int:
+    return x509.load_pem_x509_certificate(certificate.chain_pem.encode()).serial_number
+
+
+async def test_a_new_certificate_is_used_at_once_and_no_session_is_dropped(identity: Identity) -> None:
+    renewed = issue(identity.authority, "mx.example.test")
+    listeners = (IMPLICIT, Listener(name="start", address="127.0.0.2", tls=OPTIONAL.tls))
+    async with serve(*listeners, certificates={"main": identity.certificate}) as served:
+        old, waiting = await served.connect(tls=identity.client()), await served.connect("start")
+        await old.greet()
+        await waiting.greet()
+        served.acceptor.replace_policy(make_policy(served.rules, *listeners, certificates={"main": renewed}))
+        new = await served.connect(tls=identity.client())
+        await new.greet()
+        await waiting.start_tls(identity.client())
+        await old.envelope()
+        assert (await old.data(b"a: b\r\n\r\n.\r\n")).startswith("250")
+        assert _serial(old) == _serial_of(identity.certificate)
+        assert _serial(new) == _serial(waiting) == _serial_of(renewed)
+
+
+@pytest.mark.parametrize(("known", "told"), [(True, b":YES)"), (False, b":NO)")])
+async def test_an_optional_client_certificate_is_told_in_the_trace_field(
+    identity: Identity, known: bool, told: bytes
+) -> None:
+    tls = ServerTls(mode="StartTLS", certificates=("main",), verify_client="Optional", client_ca="ca")
+    bundle = Certificate(chain_pem=identity.authority.cert_pem.bytes().decode())
+    certificates = {"main": identity.certificate, "ca": bundle}
+    async with serve(Listener(name="mx", tls=tls), certificates=certificates) as served:
+        context = identity.client()
+        if known:
+            identity.authority.issue_cert("client.example").configure_cert(context)
+        client = await served.greeted()
+        await client.start_tls(context)
+        await client.ask("EHLO client.example")
+        await client.envelope()
+        await client.data(b"a: b\r\n\r\n.\r\n")
+        ((_, content),) = served.spool.stored.values()
+        assert told in content
+
+
+async def test_a_certificate_of_a_stranger_is_refused_even_where_none_is_needed(identity: Identity) -> None:
+    tls = ServerTls(mode="Implicit", certificates=("main",), verify_client="Optional", client_ca="ca")
+    bundle = Certificate(chain_pem=identity.authority.cert_pem.bytes().decode())
+    async with serve(Listener(name="mx", tls=tls), certificates={"main": identity.certificate, "ca": bundle}) as served:
+        context = identity.client()
+        trustme.CA().issue_cert("client.example").configure_cert(context)
+        with suppress(ssl.SSLError, ConnectionError):
+            assert await (await served.connect(tls=context)).reply() == ""
+        await served.until(lambda: [each.reason for each in served.of(TlsFailure)] == ["cert_untrusted"])
+
+
+async def test_handshakes_of_a_client_in_a_minute_are_limited(identity: Identity) -> None:
+    limits = Limits(rates=Rates(handshakes_per_minute=1))
+    async with serve(OPTIONAL, limits=limits, certificates={"main": identity.certificate}) as served:
+        await (await served.greeted()).start_tls(identity.client())
+        client = await served.greeted()
+        assert await client.ask("STARTTLS") == ("454 4.7.0 Too many TLS sessions from your address, try again later")
+        assert (await client.ask("NOOP")).startswith("250")
