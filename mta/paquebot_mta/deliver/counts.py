@@ -10,6 +10,10 @@ Key = tuple[str, str]
 """An axis (``host``, ``route``, ``source``, ``relay``, ``domain``, ``destination``) and what is counted on it."""
 
 
+Waiter = Callable[[Key], bool]
+"""Is told of room on a key; says whether it takes it."""
+
+
 class Bound(Struct, frozen=True):
     """What one key allows.
 
@@ -30,11 +34,15 @@ class ConnectionCounts:
         """Start with none."""
         self._open: Counter[Key] = Counter()
         self._ready_at: dict[Key, float] = {}
-        self._waiting: dict[Callable[[], None], None] = {}
+        self._waiting: dict[Key, dict[Waiter, None]] = {}
+
+    def full(self, bounds: Sequence[Bound]) -> tuple[Bound, ...]:
+        """Which bounds are reached."""
+        return tuple(each for each in bounds if self._open[each.key] >= each.connections)
 
     def wait_seconds(self, bounds: Sequence[Bound], now: float) -> float:
         """How long a new connection has to wait; infinite if one must be closed first."""
-        if any(self._open[each.key] >= each.connections for each in bounds):
+        if self.full(bounds):
             return math.inf
         return max(0.0, *(self._ready_at.get(each.key, now) - now for each in bounds))
 
@@ -51,22 +59,35 @@ class ConnectionCounts:
         self._hold(key, until)
 
     def release(self, bounds: Sequence[Bound]) -> None:
-        """Forget a connection."""
+        """Forget a connection; on each key the one who waits longest is called."""
         for each in bounds:
             self._open[each.key] -= 1
             if not self._open[each.key]:
                 del self._open[each.key]
-        self.wake()
+        for each in bounds:
+            self.offer(each.key)
 
-    def wait(self, call: Callable[[], None]) -> None:
-        """Have that called at the next change."""
-        self._waiting[call] = None
+    def wait(self, bounds: Sequence[Bound], call: Waiter) -> None:
+        """Have that called when there may be room on one of their keys.
 
-    def wake(self) -> None:
-        """Something changed: whoever waits is called once, in the order of waiting."""
-        waiting, self._waiting = self._waiting, {}
-        for call in waiting:
-            call()
+        One is called for each connection that ends, not all: thousands may wait for it.
+        """
+        for each in bounds:
+            self._waiting.setdefault(each.key, {})[call] = None
+
+    def offer(self, key: Key) -> None:
+        """There is room on a key: tell who waits longest for it."""
+        while waiting := self._waiting.get(key):
+            call = next(iter(waiting))
+            del waiting[call]
+            if call(key):
+                return
+        self._waiting.pop(key, None)
+
+    def offer_all(self, key: Key) -> None:
+        """There is room for many on a key."""
+        for call in self._waiting.pop(key, {}):
+            call(key)
 
     def count(self, key: Key) -> int:
         """How many are open on that key."""

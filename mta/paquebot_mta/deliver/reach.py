@@ -37,9 +37,10 @@ class Reached(Struct, frozen=True, eq=False):
 
 
 class Blocked(Struct, frozen=True):
-    """Limits or delays leave nothing to try: look again in so many seconds, or when something changes if infinite."""
+    """Limits or delays leave nothing to try: look again in so many seconds, or when one of these has room."""
 
     seconds: float
+    full: tuple[Bound, ...]
 
 
 class Reach:
@@ -151,10 +152,12 @@ class _Search:
         left = deque(each for each in targets if not self._is_resting(each))
         slow: list[tuple[Target, SessionFaultError]] = []
         waits: list[float] = []
+        full: list[Bound] = []
         while left:
             target = left.popleft()
             if wait := self._reach.wait_seconds(target):
                 waits.append(wait)
+                full += self._reach.counts.full(target.bounds)
                 continue
             others = [each for each in left if is_ipv6(each.hop.address) != is_ipv6(target.hop.address)]
             found = await self._attempt(target, FAMILY_SECONDS if others else math.inf)
@@ -166,7 +169,7 @@ class _Search:
                 left = deque([*others, *(each for each in left if each not in others)])
             else:
                 self._failed(target, found)
-        return await self._again(slow) or (Blocked(min(waits)) if waits else None)
+        return await self._again(slow) or (Blocked(min(waits), tuple(full)) if waits else None)
 
     def nothing(self) -> Rest:
         """Say why no hop was left.
@@ -208,7 +211,7 @@ class _Search:
                 raise
             return error
         target.route.greeted()
-        self._reach.counts.wake()
+        self._reach.counts.offer_all(("route", target.route.id))
         return Reached(session, target)
 
     def _blame(self, slow: list[tuple[Target, SessionFaultError]]) -> None:

@@ -14,11 +14,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from paquebot_mta.deliver import faults
+from paquebot_mta.deliver.counts import Key
 from paquebot_mta.deliver.faults import SessionFaultError, StaleSessionError
 from paquebot_mta.deliver.host_route import Rest
 from paquebot_mta.deliver.pace import Pace
 from paquebot_mta.deliver.plan import Plan, describe
-from paquebot_mta.deliver.reach import Blocked, Reach
+from paquebot_mta.deliver.reach import Blocked, Reach, Reached
 from paquebot_mta.deliver.session import Session
 from paquebot_mta.deliver.settings import QueueInfo
 from paquebot_mta.deliver.transport import Receipt, Task
@@ -67,6 +68,7 @@ class RouteQueue:
         self._connecting = 0
         self._ready = 0
         self._limited = False
+        self._offered: Key | None = None
         self._paced = False
         self._closed = False
 
@@ -141,14 +143,17 @@ class RouteQueue:
                 self._around.on_empty(self)
 
     async def _carry_on(self) -> None:
+        found: Reached | Blocked | Rest | None = None
+        offered, self._offered = self._offered, None
         try:
             found = await self._around.reach.open(self._plan(), self._domain())
         finally:
             self._connecting -= 1
+            self._pass_on(offered, found)
         if isinstance(found, Rest):
             self._hold_back(found)
         elif isinstance(found, Blocked):
-            self._wait_for_room(found.seconds)
+            self._wait_for_room(found)
         else:
             self._ready += 1
             try:
@@ -157,17 +162,35 @@ class RouteQueue:
                 self._ready -= 1
                 self._around.reach.leave(found)
 
+    def _pass_on(self, offered: Key | None, found: Reached | Blocked | Rest | None) -> None:
+        """Offer room that was not taken to the next, unless somebody else was quicker."""
+        bounds = found.target.bounds if isinstance(found, Reached) else found.full if isinstance(found, Blocked) else ()
+        if offered is not None and all(each.key != offered for each in bounds):
+            self._around.reach.counts.offer(offered)
+
     def _domain(self) -> str:
         return self._jobs[0].task.envelopes[0].destination.rpartition("@")[2] if self._jobs else ""
 
-    def _wait_for_room(self, seconds: float) -> None:
-        """All next hops are at a limit: go on when something changes, or after a delay."""
+    def _wait_for_room(self, blocked: Blocked) -> None:
+        """All next hops are at a limit: go on when there is room, or after a delay."""
+        counts = self._around.reach.counts
+        if len(counts.full(blocked.full)) < len(blocked.full):
+            return  # there is room by now: whoever searches next finds it
         self._limited = True
-        self._around.reach.counts.wait(self._room)
-        if not math.isinf(seconds):
-            asyncio.get_running_loop().call_later(seconds, self._room)
+        counts.wait(blocked.full, self._room)
+        if not math.isinf(blocked.seconds):
+            asyncio.get_running_loop().call_later(blocked.seconds, self._try_again)
 
-    def _room(self) -> None:
+    def _room(self, key: Key) -> bool:
+        """There is room on a key: look for a connection, unless there is no need any more."""
+        before = self._connecting
+        self._try_again()
+        if self._connecting == before:
+            return False
+        self._offered = key
+        return True
+
+    def _try_again(self) -> None:
         self._limited = False
         self._open_more()
 

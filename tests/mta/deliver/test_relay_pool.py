@@ -4,7 +4,7 @@ import asyncio
 import math
 
 from paquebot_mta.config.service import OutboundLimits
-from paquebot_mta.deliver.counts import Bound, ConnectionCounts
+from paquebot_mta.deliver.counts import Bound, ConnectionCounts, Key, Waiter
 from paquebot_mta.mail.outcome import Deferred, Delivered
 from tests.mta.deliver.relay_rig import Rig, make_task, relay_rig, route_to
 from tests.support.fake_mx import FakeMx
@@ -106,12 +106,40 @@ def test_a_connection_counts_on_all_axes() -> None:
     assert counts.wait_seconds(one, 0.0) == math.inf
     assert counts.count(("relay", "out")) == 1
     counts.take(other, 0.0)
-    called: list[int] = []
-    counts.wait(lambda: called.append(1))
     counts.release(one)
     counts.release(other)
-    assert called == [1]
     assert counts.wait_seconds(one, 0.0) == 0
+
+
+def test_room_is_offered_to_one_after_the_other_until_somebody_takes_it() -> None:
+    counts = ConnectionCounts()
+    bounds = [Bound(("relay", "out"), 1), Bound(("host", "a"), 1)]
+    counts.take(bounds, 0.0)
+    told: list[str] = []
+
+    def waiter(name: str, *, takes: bool) -> Waiter:
+        def call(key: Key) -> bool:
+            told.append(f"{name} {key[1]}")
+            return takes
+
+        return call
+
+    for name, takes in (("bored", False), ("first", True), ("second", True)):
+        counts.wait(bounds[:1], waiter(name, takes=takes))
+    counts.release(bounds)
+    assert told == ["bored out", "first out"]
+    counts.offer(("relay", "out"))
+    counts.offer(("relay", "out"))
+    assert told[2:] == ["second out"]
+
+
+async def test_a_thousand_queues_that_wait_for_one_connection_all_have_their_turn() -> None:
+    limits = OutboundLimits(connections_per_relay=2, keepalive_seconds=0)
+    async with FakeMx() as mx, relay_rig(limits=limits) as rig, asyncio.timeout(30):
+        many = (rig.outcome(route_to(mx, key=f"route {number}"), make_task()) for number in range(1_000))
+        assert {type(each) for each in await asyncio.gather(*many)} == {Delivered}
+        assert mx.most_open <= 2
+    assert rig.pool.queues() == []
 
 
 def test_openings_on_an_axis_keep_their_distance() -> None:
