@@ -65,7 +65,8 @@ async def test_parameters_are_sent_when_offered() -> None:
     )
     task = make_task(envelopes=(envelope,), body="8BITMIME", smtputf8=True, dsn_return="HDRS", dsn_envelope_id="QQ+2B1")
     async with FakeMx() as mx, relay_rig() as rig:
-        assert isinstance(await rig.outcome(route_to(mx), task), Delivered)
+        outcome = await rig.outcome(route_to(mx), task)
+        assert outcome == Delivered(Reply(250, "taken", "2.0.0"), dsn_passed=True)
         (arrived,) = mx.transactions
     size = f"SIZE={len(CONTENT)}"
     assert arrived.sender.parameters == (size, "BODY=8BITMIME", "SMTPUTF8", "RET=HDRS", "ENVID=QQ+2B1")
@@ -103,6 +104,13 @@ async def test_only_what_needs_smtputf8_fails_without_it(
         outcome = await rig.outcome(route_to(mx), make_task(recipient, content=content, smtputf8=smtputf8))
     assert isinstance(outcome, expected)
     assert isinstance(outcome, Delivered) or outcome.reply.status == "5.6.7"
+
+
+async def test_binary_content_fails_at_once() -> None:
+    async with FakeMx() as mx, relay_rig() as rig:
+        outcome = await rig.outcome(route_to(mx), make_task(body="BINARYMIME"))
+        assert "MAIL" not in mx.sessions[0].verbs()
+    assert (type(outcome), outcome.reply.status) == (Failed, "5.6.3")
 
 
 async def test_messages_share_a_connection() -> None:
