@@ -34,15 +34,17 @@ class Output:
             self._sink,
             render=renderer(options.log_format),
             pod=options.pod or f"worker-{options.worker or 0}",
-            on_line=lambda level: metrics.add("paquebot_log_lines_total", 1, level),
         )
+        metrics.read("paquebot_log_lines_total", lambda: {(level,): lines for level, lines in self.log.lines.items()})
         self._undo: Callable[[], None] = install_bridge(self.log)
-        bus.subscribe(self.log.consume)
+        self._bus = bus
+        bus.subscribe(self.log)
 
     def configure(self, settings: Logging) -> None:
         """Take a configuration's settings."""
         level: Level = _level(self._options.log_level) or settings.level
         self.log.configure(level, privacy_of(settings, self._fallback_key))
+        self._bus.choose_again()
 
     def close(self) -> None:
         """Write what is buffered."""

@@ -39,7 +39,7 @@ class Worker:
         self._started_at = time.monotonic()
         self._bus = Bus()
         self._metrics = Metrics(options.config.name)
-        self._bus.subscribe(self._metrics.consume)
+        self._bus.subscribe(self._metrics)
         self._output = Output(options, self._bus, self._metrics)
         self._source = DirectorySource(options.config, last_good=_last_good(options))
         self._stop = asyncio.Event()

@@ -1,13 +1,15 @@
 """How events of sessions change the metrics. Each function binds its series once and returns the counter of one event.
 
-A counter runs for each of the twenty-odd events of a session: no look-up by name, no formatting.
+A counter runs for each of the thirty-odd events of a session: no look-up by name, no formatting.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from paquebot_mta.telemetry.dialogues import Dialogues
 from paquebot_mta.telemetry.events import (
+    FilterReport,
+    FilterResponse,
     LinkAuth,
     LinkConnect,
     LinkDisconnect,
@@ -18,53 +20,15 @@ from paquebot_mta.telemetry.events import (
     ProtocolServer,
     Timeout,
 )
-from paquebot_mta.telemetry.labels import CIPHERS, CODES, VERBS, endpoint_of, verb_of
-from paquebot_mta.telemetry.metric import OTHER
+from paquebot_mta.telemetry.labels import CIPHERS, endpoint_of
+from paquebot_mta.telemetry.metric import OTHER, PREFIX
 from paquebot_mta.telemetry.store import Store
 
 Count = Callable[[Any], None]
 """Counts one event of the class that it is registered for."""
 
-_VERBS: Final = frozenset(VERBS)
-_CODES: Final = frozenset(CODES)
 _CIPHERS: Final = frozenset(CIPHERS)
 _MECHANISMS: Final = frozenset({"PLAIN", "LOGIN"})
-_MAX_PIPELINED: Final = 1_000
-
-
-class Dialogues:
-    """The commands of each open session that wait for their reply, with the time of each."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self.monotonic = monotonic
-        self.endpoints: dict[str, str] = {}
-        self._waiting: dict[str, deque[tuple[str, float]]] = {}
-        self._last: dict[str, str] = {}
-
-    def open(self, session: str, endpoint: str) -> None:
-        """Remember a session: what it waits for first is the banner."""
-        self.endpoints[session] = endpoint
-        self._waiting[session] = deque([("CONNECT", self.monotonic())], maxlen=_MAX_PIPELINED)
-
-    def close(self, session: str) -> str | None:
-        """Forget a session; None if it was never opened, else its endpoint."""
-        self._waiting.pop(session, None)
-        self._last.pop(session, None)
-        return self.endpoints.pop(session, None)
-
-    def ask(self, session: str, verb: str) -> None:
-        """Note that a command was sent."""
-        if (waiting := self._waiting.get(session)) is not None:
-            waiting.append((verb, self.monotonic()))
-
-    def answer(self, session: str) -> tuple[str, float]:
-        """Say which command a final reply line answers and how long it took, -1 if nothing waited for it."""
-        if waiting := self._waiting.get(session):
-            verb, asked = waiting.popleft()
-            self._last[session] = verb
-            return verb, self.monotonic() - asked
-        # LMTP answers the final dot once for each recipient (RFC 2033, 4.2).
-        return self._last.get(session, "CONNECT"), -1.0
 
 
 def _connect(store: Store, dialogues: Dialogues) -> Count:
@@ -76,7 +40,7 @@ def _connect(store: Store, dialogues: Dialogues) -> Count:
         endpoint = endpoint_of(event.endpoint)
         sessions.add((event.direction, endpoint, event.family))
         active.add((event.direction, endpoint))
-        dialogues.open(event.session, endpoint)
+        dialogues.open(event.direction, event.session, endpoint)
         if event.direction == "in":
             fcrdns.add((event.fcrdns,))
 
@@ -132,34 +96,28 @@ def _timeout(store: Store, _: Dialogues) -> Count:
     return lambda event: timeouts.add((event.direction, event.phase))
 
 
-def _client(store: Store, dialogues: Dialogues) -> Count:
-    commands = store.series("paquebot_smtp_commands_total")
-
-    def count(event: ProtocolClient) -> None:
-        verb = verb_of(event.command)
-        if verb not in _VERBS:
-            verb = OTHER
-        commands.add((event.direction, verb))
-        dialogues.ask(event.session, verb)
-
-    return count
+def _client(_: Store, dialogues: Dialogues) -> Count:
+    ask = dialogues.ask
+    return lambda event: ask(event.direction, event.session, event.command)
 
 
 def _server(store: Store, dialogues: Dialogues) -> Count:
-    replies = store.series("paquebot_smtp_replies_total")
-    durations = store.series("paquebot_smtp_command_duration_seconds")
+    events = store.series("paquebot_report_events_total")
+    lines = {direction: events.cell((direction, ProtocolServer.name)) for direction in ("in", "out")}
+    answer = dialogues.answer
 
     def count(event: ProtocolServer) -> None:
-        reply = event.reply
-        if reply[3:4] == "-":
-            return
-        code = reply[:3]
-        verb, seconds = dialogues.answer(event.session)
-        replies.add((event.direction, verb, code if code in _CODES else OTHER))
-        if seconds >= 0:
-            durations.observe((event.direction, verb), seconds)
+        reply, direction = event.reply, event.direction
+        lines[direction][0] += 1.0
+        if reply[3:4] != "-":
+            answer(direction, event.session, reply[:3])
 
     return count
+
+
+def _filter(store: Store, _: Dialogues) -> Count:
+    events = store.series("paquebot_report_events_total")
+    return lambda event: events.add((event.direction, event.name))
 
 
 COUNT_SESSIONS: Final[dict[type, Callable[[Store, Dialogues], Count]]] = {
@@ -172,4 +130,36 @@ COUNT_SESSIONS: Final[dict[type, Callable[[Store, Dialogues], Count]]] = {
     Timeout: _timeout,
     ProtocolClient: _client,
     ProtocolServer: _server,
+    FilterReport: _filter,
+    FilterResponse: _filter,
 }
+
+
+_COUNTED_BY: Final = {
+    "link-connect": "smtp_sessions_total",
+    "link-disconnect": "smtp_disconnects_total",
+    "link-greeting": "smtp_greeting_delay_seconds",
+    "link-identify": "smtp_identify_total",
+    "link-tls": "smtp_tls_sessions_total",
+    "link-auth": "smtp_auth_total",
+    "timeout": "smtp_timeouts_total",
+    "protocol-client": "smtp_commands_total",
+    "tx-begin": "smtp_transactions_started_total",
+    "tx-reset": "smtp_resets_total",
+    "tx-envelope": "smtp_envelopes_total",
+    "tx-mail": "smtp_mail_total",
+    "tx-rcpt": "smtp_recipients_total",
+    "tx-data": "smtp_data_total",
+}
+"""Report events with a metric of their own that counts each of them once, whatever its other labels."""
+
+
+def count_reports(store: Store) -> None:
+    """Set the number of report events from what is counted anyway: an event is counted once, not twice."""
+    events = store.series("paquebot_report_events_total")
+    finished = store.series("paquebot_smtp_transactions_finished_total")
+    for direction in ("in", "out"):
+        for name, metric in _COUNTED_BY.items():
+            events.set((direction, name), store.series(f"{PREFIX}{metric}").total(direction=direction))
+        for result in ("commit", "rollback"):
+            events.set((direction, f"tx-{result}"), finished.total(direction=direction, result=result))

@@ -18,7 +18,7 @@ Direction = Literal["in", "out"]
 Verdict = Literal["ok", "permfail", "tempfail"]
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class Report(Struct, frozen=True, kw_only=True, gc=False):
     """What all reports have.
 
     Attributes:
@@ -37,7 +37,7 @@ class Report(Struct, frozen=True, kw_only=True):
         return ()
 
 
-class LinkConnect(Report, frozen=True, kw_only=True):
+class LinkConnect(Report, frozen=True, kw_only=True, gc=False):
     """A connection is there. Addresses are ``192.0.2.1:25``, ``[2001:db8::1]:25`` or ``unix:/path``."""
 
     name = "link-connect"
@@ -52,7 +52,7 @@ class LinkConnect(Report, frozen=True, kw_only=True):
         return (self.rdns, self.fcrdns, self.source, self.destination)
 
 
-class LinkGreeting(Report, frozen=True, kw_only=True):
+class LinkGreeting(Report, frozen=True, kw_only=True, gc=False):
     """The banner was sent (in) or read (out); ``delay_seconds`` since link-connect."""
 
     name = "link-greeting"
@@ -64,7 +64,7 @@ class LinkGreeting(Report, frozen=True, kw_only=True):
         return (self.hostname,)
 
 
-class LinkIdentify(Report, frozen=True, kw_only=True):
+class LinkIdentify(Report, frozen=True, kw_only=True, gc=False):
     """HELO, EHLO or LHLO was accepted."""
 
     name = "link-identify"
@@ -76,7 +76,7 @@ class LinkIdentify(Report, frozen=True, kw_only=True):
         return (self.method, self.identity)
 
 
-class LinkTls(Report, frozen=True, kw_only=True):
+class LinkTls(Report, frozen=True, kw_only=True, gc=False):
     """TLS is on: ``version`` as ``TLSv1.3``, cipher name, bits."""
 
     name = "link-tls"
@@ -89,7 +89,7 @@ class LinkTls(Report, frozen=True, kw_only=True):
         return (f"{self.version}:{self.cipher}:{self.bits}",)
 
 
-class LinkAuth(Report, frozen=True, kw_only=True):
+class LinkAuth(Report, frozen=True, kw_only=True, gc=False):
     """AUTH ended."""
 
     name = "link-auth"
@@ -102,7 +102,7 @@ class LinkAuth(Report, frozen=True, kw_only=True):
         return (self.result, self.username)
 
 
-class LinkDisconnect(Report, frozen=True, kw_only=True):
+class LinkDisconnect(Report, frozen=True, kw_only=True, gc=False):
     """The connection is gone; always the last event of a session."""
 
     name = "link-disconnect"
@@ -110,7 +110,7 @@ class LinkDisconnect(Report, frozen=True, kw_only=True):
     duration_seconds: float = 0.0
 
 
-class Transaction(Report, frozen=True, kw_only=True):
+class Transaction(Report, frozen=True, kw_only=True, gc=False):
     """What reports of a transaction have."""
 
     msgid: Msgid
@@ -120,19 +120,19 @@ class Transaction(Report, frozen=True, kw_only=True):
         return (self.msgid,)
 
 
-class TxReset(Transaction, frozen=True, kw_only=True):
+class TxReset(Transaction, frozen=True, kw_only=True, gc=False):
     """The transaction is closed, whatever became of it."""
 
     name = "tx-reset"
 
 
-class TxBegin(Transaction, frozen=True, kw_only=True):
+class TxBegin(Transaction, frozen=True, kw_only=True, gc=False):
     """MAIL was accepted."""
 
     name = "tx-begin"
 
 
-class TxMail(Transaction, frozen=True, kw_only=True):
+class TxMail(Transaction, frozen=True, kw_only=True, gc=False):
     """MAIL was answered; address without <>. ``reason`` is from the rejection vocabulary, empty if ok."""
 
     name = "tx-mail"
@@ -145,7 +145,7 @@ class TxMail(Transaction, frozen=True, kw_only=True):
         return (self.msgid, self.result, self.address)
 
 
-class TxRcpt(Transaction, frozen=True, kw_only=True):
+class TxRcpt(Transaction, frozen=True, kw_only=True, gc=False):
     """RCPT was answered."""
 
     name = "tx-rcpt"
@@ -158,7 +158,7 @@ class TxRcpt(Transaction, frozen=True, kw_only=True):
         return (self.msgid, self.result, self.address)
 
 
-class TxEnvelope(Transaction, frozen=True, kw_only=True):
+class TxEnvelope(Transaction, frozen=True, kw_only=True, gc=False):
     """An envelope was made (in: one per destination after expansion, before its tx-rcpt)."""
 
     name = "tx-envelope"
@@ -169,7 +169,7 @@ class TxEnvelope(Transaction, frozen=True, kw_only=True):
         return (self.msgid, self.evpid)
 
 
-class TxData(Transaction, frozen=True, kw_only=True):
+class TxData(Transaction, frozen=True, kw_only=True, gc=False):
     """DATA (or the first BDAT) was answered."""
 
     name = "tx-data"
@@ -181,7 +181,7 @@ class TxData(Transaction, frozen=True, kw_only=True):
         return (self.msgid, self.result)
 
 
-class TxCommit(Transaction, frozen=True, kw_only=True):
+class TxCommit(Transaction, frozen=True, kw_only=True, gc=False):
     """The message was accepted for delivery (in) or handed over (out)."""
 
     name = "tx-commit"
@@ -193,13 +193,13 @@ class TxCommit(Transaction, frozen=True, kw_only=True):
         return (self.msgid, str(self.size))
 
 
-class TxRollback(Transaction, frozen=True, kw_only=True):
+class TxRollback(Transaction, frozen=True, kw_only=True, gc=False):
     """The transaction ended without a message."""
 
     name = "tx-rollback"
 
 
-class ProtocolClient(Report, frozen=True, kw_only=True):
+class ProtocolClient(Report, frozen=True, kw_only=True, gc=False):
     """A command line as the client sent it; secrets are masked; the end of data is ``.``."""
 
     name = "protocol-client"
@@ -210,7 +210,7 @@ class ProtocolClient(Report, frozen=True, kw_only=True):
         return (self.command,)
 
 
-class ProtocolServer(Report, frozen=True, kw_only=True):
+class ProtocolServer(Report, frozen=True, kw_only=True, gc=False):
     """One line of a reply."""
 
     name = "protocol-server"
@@ -221,7 +221,7 @@ class ProtocolServer(Report, frozen=True, kw_only=True):
         return (self.reply,)
 
 
-class FilterReport(Report, frozen=True, kw_only=True):
+class FilterReport(Report, frozen=True, kw_only=True, gc=False):
     """A filter said something."""
 
     name = "filter-report"
@@ -234,7 +234,7 @@ class FilterReport(Report, frozen=True, kw_only=True):
         return (self.kind, self.filter, self.message)
 
 
-class FilterResponse(Report, frozen=True, kw_only=True):
+class FilterResponse(Report, frozen=True, kw_only=True, gc=False):
     """A phase was decided; phases are spelled ``connected`` for connect and ``tls`` for starttls."""
 
     name = "filter-response"
@@ -248,14 +248,14 @@ class FilterResponse(Report, frozen=True, kw_only=True):
         return (self.phase, self.response) if self.parameter is None else (self.phase, self.response, self.parameter)
 
 
-class Timeout(Report, frozen=True, kw_only=True):
+class Timeout(Report, frozen=True, kw_only=True, gc=False):
     """A deadline of the session passed; ``phase`` says which."""
 
     name = "timeout"
     phase: str = "command"
 
 
-class DeliveryAttempt(Struct, frozen=True, kw_only=True):
+class DeliveryAttempt(Struct, frozen=True, kw_only=True, gc=False):
     """One envelope's attempt ended (OpenSMTPD's ``mta delivery`` and ``mda delivery`` log lines).
 
     Attributes:
@@ -287,7 +287,7 @@ class DeliveryAttempt(Struct, frozen=True, kw_only=True):
     final: FinalState | None = None
 
 
-class QueueEvent(Struct, frozen=True, kw_only=True):
+class QueueEvent(Struct, frozen=True, kw_only=True, gc=False):
     """A message or envelope entered or left the queue: ``committed``, ``removed``, ``expired``, ``bounced``,
     ``corrupt`` ...
 
@@ -314,7 +314,7 @@ class QueueEvent(Struct, frozen=True, kw_only=True):
     size: int = 0
 
 
-class LimitHit(Struct, frozen=True, kw_only=True):
+class LimitHit(Struct, frozen=True, kw_only=True, gc=False):
     """A limit was enforced."""
 
     direction: Direction
@@ -322,7 +322,7 @@ class LimitHit(Struct, frozen=True, kw_only=True):
     session: str = ""
 
 
-class TlsFailure(Struct, frozen=True, kw_only=True):
+class TlsFailure(Struct, frozen=True, kw_only=True, gc=False):
     """A handshake failed."""
 
     direction: Direction
@@ -330,7 +330,7 @@ class TlsFailure(Struct, frozen=True, kw_only=True):
     reason: Literal["cert_expired", "cert_name", "cert_untrusted", "no_cipher", "protocol", "timeout", "eof", "other"]
 
 
-class Attempt(Struct, frozen=True, kw_only=True):
+class Attempt(Struct, frozen=True, kw_only=True, gc=False):
     """The outcome of a transaction, or of a session refused before MAIL (the service level's event)."""
 
     direction: Direction
@@ -338,7 +338,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     fault: Literal["", "queue", "table", "filter", "dns", "overload", "timeout", "bug"] = ""
 
 
-class DnsLookup(Struct, frozen=True, kw_only=True):
+class DnsLookup(Struct, frozen=True, kw_only=True, gc=False):
     """A question was answered by a server (not from the cache)."""
 
     type: str
@@ -346,13 +346,13 @@ class DnsLookup(Struct, frozen=True, kw_only=True):
     duration_seconds: float
 
 
-class MxLookup(Struct, frozen=True, kw_only=True):
+class MxLookup(Struct, frozen=True, kw_only=True, gc=False):
     """A domain was routed."""
 
     result: Literal["ok", "nullmx", "nomx", "nxdomain", "servfail", "timeout", "loop"]
 
 
-class BounceEvent(Struct, frozen=True, kw_only=True):
+class BounceEvent(Struct, frozen=True, kw_only=True, gc=False):
     """A notification was made, or suppressed."""
 
     kind: Literal["failure", "delay", "success"]
@@ -361,7 +361,7 @@ class BounceEvent(Struct, frozen=True, kw_only=True):
     msgid: str = ""
 
 
-class ConfigEvent(Struct, frozen=True, kw_only=True):
+class ConfigEvent(Struct, frozen=True, kw_only=True, gc=False):
     """A configuration was taken (``loaded``) or refused (``rejected``, with the reason)."""
 
     change: Literal["loaded", "rejected"]
@@ -370,7 +370,7 @@ class ConfigEvent(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Notice(Struct, frozen=True, kw_only=True):
+class Notice(Struct, frozen=True, kw_only=True, gc=False):
     """Anything else worth a log line: a fixed event name from the catalogue and checked details."""
 
     level: Literal["debug", "info", "warning", "error"]

@@ -4,9 +4,11 @@ Every line of a message has ``msgid``, so one id tells its story; lines of a ses
 its transactions have both.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from msgspec import Struct
 
 from paquebot_mta.mail.ids import msgid_of
 from paquebot_mta.mail.outcome import Deferred, Delivered, Failed, Looped
@@ -16,8 +18,16 @@ from paquebot_mta.telemetry.privacy import Privacy
 from paquebot_mta.telemetry.render import Value
 
 Fields = dict[str, Value]
-Line = tuple[str, Fields]
-"""Name and fields."""
+Title = tuple[Level, str]
+"""How loud a line is, and its name."""
+
+
+class Form(Struct, frozen=True):
+    """The line of one class of events: its title, told without making the line, and its fields."""
+
+    title: Callable[[Any], Title]
+    fields: Callable[[Any, Privacy], Fields]
+
 
 _RESULTS: Final = {Delivered: "Ok", Deferred: "TempFail", Failed: "PermFail", Looped: "Loop"}
 _NAMES: Final = {"Ok": "delivered", "TempFail": "tempfail", "PermFail": "permfail", "Loop": "loop", "Expire": "expired"}
@@ -26,53 +36,43 @@ _RESERVED: Final = frozenset({"ts", "level", "event", "component", "pod", "gen",
 _REFUSING: Final = frozenset({"reject", "disconnect", "junk"})
 
 
-def line_of(event: ev.Event, privacy: Privacy) -> Line | None:
-    """Make the line of an event, None if it has none (it is counted only)."""
-    if isinstance(event, ev.Report):
-        return _report(event, privacy)
-    make = _OTHERS.get(type(event))
-    return make(event, privacy) if make is not None else None
+def _link(make: Callable[[Any, Privacy], Fields] | None) -> Callable[[Any, Privacy], Fields]:
+    """Put what all reports have before what ``make`` gives."""
+
+    def fields(event: ev.Report, privacy: Privacy) -> Fields:
+        common: Fields = {"session": event.session, "endpoint": event.endpoint}
+        return common | make(event, privacy) if make is not None else common
+
+    return fields
 
 
-def loudness(event: ev.Event) -> Level:
-    """Say how loud the line of an event is, without making it."""
-    kind = type(event)
-    if kind in _VERDICTS:
-        return "debug" if event.result == "ok" else "info"  # type: ignore[union-attr]
-    if (level := LOUDEST.get(kind)) is not None and kind is not ev.FilterResponse:
-        return level
-    if isinstance(event, ev.FilterResponse):
-        return "info" if event.response in _REFUSING else "debug"
-    if isinstance(event, ev.Notice):
-        return event.level
-    if isinstance(event, ev.QueueEvent):
-        return LOG_NAMES[f"queue.{event.change}"].level
-    return "warning" if isinstance(event, ev.ConfigEvent) and event.change == "rejected" else "info"
+def _transaction(make: Callable[[Any, Privacy], Fields] | None) -> Callable[[Any, Privacy], Fields]:
+    """Put what all reports of transactions have before what ``make`` gives."""
+
+    def fields(event: ev.Transaction, privacy: Privacy) -> Fields:
+        common: Fields = {"session": event.session, "msgid": event.msgid, "endpoint": event.endpoint}
+        return common | make(event, privacy) if make is not None else common
+
+    return fields
 
 
-def _loudest() -> Iterator[tuple[type[ev.Report], Level]]:
-    for kind in (*ev.Report.__subclasses__(), *ev.Transaction.__subclasses__()):
-        if kind is not ev.Transaction:
-            yield (
-                kind,
-                "info" if kind in _VERDICTS or kind is ev.FilterResponse else LOG_NAMES[f"smtp-in.{kind.name}"].level,
-            )
+def _titles(kind: type[ev.Report], level: Level) -> dict[str, Title]:
+    return {direction: (level, f"smtp-{direction}.{kind.name}") for direction in ("in", "out")}
 
 
-_VERDICTS: Final = frozenset({ev.TxMail, ev.TxRcpt, ev.TxData})
-LOUDEST: Final[dict[type, Level]] = dict(_loudest())
-"""How loud the line of a report can be: the log passes over the quiet ones by their class."""
+def _fixed_title(kind: type[ev.Report]) -> Callable[[Any], Title]:
+    titles = _titles(kind, LOG_NAMES[f"smtp-in.{kind.name}"].level)
+    return lambda event: titles[event.direction]
 
 
-def _report(event: ev.Report, privacy: Privacy) -> Line:
-    fields: Fields = {"session": event.session}
-    if isinstance(event, ev.Transaction):
-        fields["msgid"] = event.msgid
-    fields["endpoint"] = event.endpoint
-    make = _REPORTS.get(type(event))
-    if make is not None:
-        fields |= make(event, privacy)
-    return f"smtp-{event.direction}.{event.name}", fields
+def _verdict_title(kind: type[ev.Report]) -> Callable[[Any], Title]:
+    quiet, loud = _titles(kind, "debug"), _titles(kind, "info")
+    return lambda event: (quiet if event.result == "ok" else loud)[event.direction]
+
+
+def _response_title(kind: type[ev.Report]) -> Callable[[Any], Title]:
+    quiet, loud = _titles(kind, "debug"), _titles(kind, "info")
+    return lambda event: (loud if event.response in _REFUSING else quiet)[event.direction]
 
 
 def _connect(event: ev.LinkConnect, privacy: Privacy) -> Fields:
@@ -136,11 +136,17 @@ _REPORTS: Final[dict[type, Callable[[Any, Privacy], Fields]]] = {
 }
 
 
-def _delivery(event: ev.DeliveryAttempt, privacy: Privacy) -> Line:
+def _result(event: ev.DeliveryAttempt) -> str:
+    return "Expire" if event.final == "expired" else _RESULTS[type(event.outcome)]
+
+
+def _delivery(event: ev.DeliveryAttempt, privacy: Privacy) -> Fields:
     """Tell an attempt in OpenSMTPD's words (``mta delivery``, ``mda delivery``), and some more."""
     reply = event.outcome.reply
-    result = "Expire" if event.final == "expired" else _RESULTS[type(event.outcome)]
     same = event.recipient == event.destination
+    people = (
+        (event.destination, event.reverse_path) if same else (event.destination, event.recipient, event.reverse_path)
+    )
     fields: Fields = {
         "evpid": event.evpid,
         "msgid": msgid_of(event.evpid),
@@ -150,36 +156,35 @@ def _delivery(event: ev.DeliveryAttempt, privacy: Privacy) -> Line:
         "source": event.source,
         "relay": event.relay,
         "delay_seconds": round(event.delay_seconds, 3),
-        "result": result,
-        "stat": privacy.scrub(str(reply), (event.destination, event.recipient, event.reverse_path)),
+        "result": _result(event),
+        "stat": privacy.scrub(str(reply), people if same else (*people, event.recipient)),
         "attempt": event.attempt,
         "code": reply.code,
         "status": reply.status,
         "transport": event.transport,
         "action": event.action,
     }
-    return f"delivery.{_NAMES[result]}", fields | _delivery_options(event, privacy)
+    _add_options(fields, event, privacy)
+    return fields
 
 
-def _delivery_options(event: ev.DeliveryAttempt, privacy: Privacy) -> Fields:
-    """Give what only some attempts have."""
-    options: Fields = {}
+def _add_options(fields: Fields, event: ev.DeliveryAttempt, privacy: Privacy) -> None:
+    """Add what only some attempts have."""
     if event.session:
-        options["session"] = event.session
+        fields["session"] = event.session
     if event.user:
-        options["user"] = privacy.user(event.user)
+        fields["user"] = privacy.user(event.user)
     if event.tls:
-        options["tls_version"] = event.tls
+        fields["tls_version"] = event.tls
     if event.next_attempt_at:
-        options["next_attempt"] = _moment(event.next_attempt_at)
-    return options
+        fields["next_attempt"] = _moment(event.next_attempt_at)
 
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _queue(event: ev.QueueEvent, _: Privacy) -> Line:
+def _queue(event: ev.QueueEvent, _: Privacy) -> Fields:
     fields: Fields = {"msgid": event.msgid, "envelopes": event.envelopes}
     if event.evpid:
         fields["evpid"] = event.evpid
@@ -187,40 +192,69 @@ def _queue(event: ev.QueueEvent, _: Privacy) -> Line:
         fields["source"] = event.source
     if event.size:
         fields["size"] = event.size
-    return f"queue.{event.change}", fields
+    return fields
 
 
-def _bounce(event: ev.BounceEvent, _: Privacy) -> Line:
+def _bounce(event: ev.BounceEvent, _: Privacy) -> Fields:
     about = msgid_of(event.evpids[0]) if event.evpids else event.msgid
     fields: Fields = {"msgid": about, "kind": event.kind, "result": event.result, "evpids": " ".join(event.evpids)}
-    return "delivery.bounced", fields | ({"bounce_msgid": event.msgid} if event.msgid else {})
+    return fields | ({"bounce_msgid": event.msgid} if event.msgid else {})
 
 
-def _config(event: ev.ConfigEvent, privacy: Privacy) -> Line:
+def _config(event: ev.ConfigEvent, privacy: Privacy) -> Fields:
     fields: Fields = {"generation": event.generation, "digest": event.digest}
     reason: Fields = {"reason": privacy.scrub(event.reason)} if event.reason else {}
-    return f"config.{event.change}", fields | reason
+    return fields | reason
 
 
-def _tls_failure(event: ev.TlsFailure, _: Privacy) -> Line:
-    return "tls.failed", {"session": event.session, "direction": event.direction, "reason": event.reason}
+def _tls_failure(event: ev.TlsFailure, _: Privacy) -> Fields:
+    return {"session": event.session, "direction": event.direction, "reason": event.reason}
 
 
-def _notice(event: ev.Notice, privacy: Privacy) -> Line:
+def _notice(event: ev.Notice, privacy: Privacy) -> Fields:
     fields: Fields = {
         f"{key}_" if key in _RESERVED else key: privacy.scrub(value) if isinstance(value, str) else value
         for key, value in event.details.items()
     }
-    if event.event in LOG_NAMES:
-        return event.event, fields
-    return "log.unlisted", {"name": event.event, **fields}
+    return fields if event.event in LOG_NAMES else {"name": event.event, **fields}
 
 
-_OTHERS: Final[dict[type, Callable[[Any, Privacy], Line]]] = {
-    ev.DeliveryAttempt: _delivery,
-    ev.QueueEvent: _queue,
-    ev.BounceEvent: _bounce,
-    ev.ConfigEvent: _config,
-    ev.TlsFailure: _tls_failure,
-    ev.Notice: _notice,
+def _notice_title(event: ev.Notice) -> Title:
+    return event.level, event.event if event.event in LOG_NAMES else "log.unlisted"
+
+
+_DELIVERIES: Final[dict[str, Title]] = {result: ("info", f"delivery.{name}") for result, name in _NAMES.items()}
+_CHANGES: Final[dict[str, Title]] = {
+    name.partition(".")[2]: (found.level, name) for name, found in LOG_NAMES.items() if name.startswith("queue.")
 }
+_CONFIGS: Final[dict[str, Title]] = {"loaded": ("info", "config.loaded"), "rejected": ("warning", "config.rejected")}
+_SPECIAL_TITLES: Final = {
+    ev.TxMail: _verdict_title,
+    ev.TxRcpt: _verdict_title,
+    ev.TxData: _verdict_title,
+    ev.FilterResponse: _response_title,
+}
+
+
+def _form(kind: type[ev.Report]) -> Form:
+    begin = _transaction if issubclass(kind, ev.Transaction) else _link
+    return Form(_SPECIAL_TITLES.get(kind, _fixed_title)(kind), begin(_REPORTS.get(kind)))
+
+
+_KINDS: Final = tuple(
+    kind for kind in (*ev.Report.__subclasses__(), *ev.Transaction.__subclasses__()) if kind is not ev.Transaction
+)
+FORMS: Final[dict[type, Form]] = {
+    **{kind: _form(kind) for kind in _KINDS},
+    ev.DeliveryAttempt: Form(lambda event: _DELIVERIES[_result(event)], _delivery),
+    ev.QueueEvent: Form(lambda event: _CHANGES[event.change], _queue),
+    ev.BounceEvent: Form(lambda _: ("info", "delivery.bounced"), _bounce),
+    ev.ConfigEvent: Form(lambda event: _CONFIGS[event.change], _config),
+    ev.TlsFailure: Form(lambda _: ("info", "tls.failed"), _tls_failure),
+    ev.Notice: Form(_notice_title, _notice),
+}
+"""All events with a line; the others are only counted."""
+LOUDEST: Final[dict[type, Level]] = {
+    kind: "info" if kind in _SPECIAL_TITLES else LOG_NAMES[f"smtp-in.{kind.name}"].level for kind in _KINDS
+}
+"""How loud the line of a report can be: the log wants no quieter ones from the bus at all."""

@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from paquebot_mta.telemetry.count_other import COUNT_OTHER
-from paquebot_mta.telemetry.count_sessions import COUNT_SESSIONS, Dialogues
+from paquebot_mta.telemetry.count_sessions import COUNT_SESSIONS, Count, count_reports
 from paquebot_mta.telemetry.count_transactions import COUNT_TRANSACTIONS
-from paquebot_mta.telemetry.events import ConfigEvent, Event, Report
+from paquebot_mta.telemetry.dialogues import Dialogues
+from paquebot_mta.telemetry.events import ConfigEvent, Event
 from paquebot_mta.telemetry.store import Read, Store
 
 
@@ -37,20 +39,20 @@ class Metrics:
         self.registry.register(self._store)
         self.resource = resource
         self._wall_clock = wall_clock
-        self._dialogues = Dialogues(monotonic)
-        self._events = self._store.series("paquebot_report_events_total")
-        self._sessions = {kind: count(self._store, self._dialogues) for kind, count in COUNT_SESSIONS.items()}
+        dialogues = Dialogues(self._store, monotonic)
+        sessions = {kind: count(self._store, dialogues) for kind, count in COUNT_SESSIONS.items()}
         others = {**COUNT_TRANSACTIONS, **COUNT_OTHER}
-        self._counts = {**self._sessions, **{kind: count(self._store) for kind, count in others.items()}}
+        self._counts = {**sessions, **{kind: count(self._store) for kind, count in others.items()}}
+        self._counts[ConfigEvent] = self._configured
+        self._store.derive(partial(count_reports, self._store))
+
+    def handler_of(self, kind: type) -> Count | None:
+        """Choose what counts events of a class; the bus asks."""
+        return self._counts.get(kind)
 
     def consume(self, event: Event) -> None:
-        """Count one event; subscribe this to the bus."""
-        if isinstance(event, Report):
-            self._events.add((event.direction, event.name))
-        elif isinstance(event, ConfigEvent):
-            self._configured(event)
-        count = self._counts.get(type(event))
-        if count is not None:
+        """Count one event, apart from a bus."""
+        if (count := self._counts.get(type(event))) is not None:
             count(event)
 
     def read(self, name: str, read: Read) -> None:

@@ -9,7 +9,6 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from hashlib import sha256
 from typing import Final, Literal
 
 from paquebot_mta.config.service import Logging
@@ -26,6 +25,8 @@ _IPV4: Final = re.compile(r"(?<![\d.])(\d{1,3})([.-])(\d{1,3})\2(\d{1,3})\2\d{1,
 _IPV6: Final = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 _SECRET: Final = re.compile(r"^(AUTH[ ]+[^ ]+)[ ]+.*", re.IGNORECASE | re.DOTALL)
 _SHORTEST_NAME: Final = 3
+_IPV4_MARKS: Final = 3
+_IPV6_MARKS: Final = 2
 
 
 class Privacy:
@@ -40,7 +41,7 @@ class Privacy:
         self.mode: Final = mode
         self._key = key
         self.address = lru_cache(_CACHED)(self._address)
-        self.client = lru_cache(_CACHED)(self._client)
+        self._network = lru_cache(_CACHED)(_network)
 
     def user(self, name: str) -> str:
         """Show a user's or mailbox's name, which may be an address."""
@@ -50,12 +51,24 @@ class Privacy:
         """Take addresses, IP addresses, and the local-parts of ``known`` addresses, out of free text."""
         if self.mode == "Full":
             return text[:_MAX_TEXT]
-        text = _SECRET.sub(r"\1 ********", text[:_MAX_TEXT])
+        text = text[:_MAX_TEXT]
+        if text[:4].upper() == "AUTH":
+            text = _SECRET.sub(r"\1 ********", text)
         if "@" in text:
             text = _ADDRESS.sub(lambda found: self.address(found[0]), text)
+        low = text.lower()
         for address in known:
-            text = self._without_name(text, address)
-        return _IPV6.sub(_cut_ipv6, _IPV4.sub(_cut_ipv4, text))
+            name = address.rpartition("@")[0]
+            if len(name) >= _SHORTEST_NAME and name.lower() in low:
+                text = self._without_name(text, name, address)
+        return _cut_addresses(text)
+
+    def client(self, source: str) -> str:
+        """Show a client's ``address:port``: its /24 or /48, without the port."""
+        if self.mode == "Full" or source.startswith("unix:") or source in {"", "local"}:
+            return source
+        host = source.rpartition(":")[0] if source.count(":") == 1 or source.startswith("[") else source
+        return self._network(host) or self.scrub(source)
 
     def _address(self, address: str) -> str:
         """Show an address; the null reverse-path stays empty, a name without domain becomes a bare token."""
@@ -65,22 +78,12 @@ class Privacy:
         shown = "*" if self.mode == "Minimal" else self._token(address)
         if not separator:
             return shown
-        domain = _IPV6.sub(_cut_ipv6, _IPV4.sub(_cut_ipv4, domain))
-        return f"{shown}@{domain}"
+        return f"{shown}@{_cut_addresses(domain)}"
 
     def _token(self, address: str) -> str:
-        return "h:" + hmac.new(self._key, address.lower().encode("utf-8", "surrogateescape"), sha256).hexdigest()[:12]
+        return "h:" + hmac.digest(self._key, address.lower().encode("utf-8", "surrogateescape"), "sha256").hex()[:12]
 
-    def _client(self, source: str) -> str:
-        """Show a client's ``address:port``: its /24 or /48, without the port."""
-        if self.mode == "Full" or source.startswith("unix:") or source in {"", "local"}:
-            return source
-        return _network(source) or self.scrub(source)
-
-    def _without_name(self, text: str, address: str) -> str:
-        name = address.rpartition("@")[0]
-        if len(name) < _SHORTEST_NAME or name.lower() not in text.lower():
-            return text
+    def _without_name(self, text: str, name: str, address: str) -> str:
         whole = re.compile(rf"(?<![\w@-]){re.escape(name)}(?![\w@-])", re.IGNORECASE)
         return whole.sub(lambda _: self.address(address).partition("@")[0], text)
 
@@ -90,9 +93,15 @@ def privacy_of(settings: Logging, fallback_key: bytes) -> Privacy:
     return Privacy(settings.personal_data, settings.pseudonym_key.encode() or fallback_key)
 
 
-def _network(source: str) -> str:
-    """Name the network of ``192.0.2.1:25``, ``[2001:db8::1]:25`` or a bare address; empty if it is none of them."""
-    text = source.rpartition(":")[0] if source.count(":") == 1 or source.startswith("[") else source
+def _cut_addresses(text: str) -> str:
+    """Cut IP addresses in text. Counting what each must have is ten times cheaper than looking for it."""
+    if text.count(".") >= _IPV4_MARKS or text.count("-") >= _IPV4_MARKS:
+        text = _IPV4.sub(_cut_ipv4, text)
+    return _IPV6.sub(_cut_ipv6, text) if text.count(":") >= _IPV6_MARKS else text
+
+
+def _network(text: str) -> str:
+    """Name the network of ``192.0.2.1``, ``2001:db8::1`` or ``[2001:db8::1]``; empty if it is none of them."""
     try:
         found = ipaddress.ip_address(text.strip("[]").partition("%")[0])
     except ValueError:

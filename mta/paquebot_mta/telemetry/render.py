@@ -7,14 +7,31 @@ from typing import Final
 import msgspec
 
 Value = str | int | float | bool
-Render = Callable[[dict[str, Value]], bytes]
-"""Makes bytes of a line that is its own."""
-
 _MAX_VALUE: Final = 2_048
-_HIDDEN_IN_TEXT: Final = frozenset({"ts", "level", "event", "component", "pod", "gen", "delay_seconds"})
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "1;31"}
 _LEVEL_WIDTH: Final = 7
+_DELAY: Final = "delay_seconds"
 _ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class Head:
+    """What all lines of one level and name begin with; as JSON it is spelled once.
+
+    Attributes:
+        json: behind the time of the line, up to the last value.
+    """
+
+    __slots__ = ("event", "json", "level")
+
+    def __init__(self, level: str, event: str, component: str, pod: str, generation: int) -> None:
+        self.level = level
+        self.event = clean(event)
+        head = {"level": level, "event": self.event, "component": component, "pod": clean(pod), "gen": generation}
+        self.json = b'",' + _ENCODE(head)[1:-1]
+
+
+Render = Callable[[Head, str, dict[str, Value]], bytes]
+"""Makes bytes of a line: its head, its time, its fields, which are the line's own."""
 
 
 def clean(text: str) -> str:
@@ -36,31 +53,37 @@ class Timestamps:
 
     def now(self) -> str:
         """Spell the present."""
-        second, fraction = divmod(self._wall_clock(), 1.0)
-        if int(second) != self._second:
-            self._second = int(second)
+        now = self._wall_clock()
+        second = int(now)
+        if second != self._second:
+            self._second = second
             self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._text}.{int(fraction * 1_000_000):06d}Z"
+        return f"{self._text}.{int((now - second) * 1_000_000):06d}Z"
 
 
-def render_json(line: dict[str, Value]) -> bytes:
-    """One JSON object and a newline; keys in the line's order. Cleans the values of ``line``."""
-    for key, value in line.items():
-        if type(value) is str and not (value.isprintable() and len(value) <= _MAX_VALUE):
-            line[key] = clean(value)
-    return _ENCODE(line) + b"\n"
+def render_json(head: Head, ts: str, fields: dict[str, Value]) -> bytes:
+    """One JSON object and a newline; keys in the line's order. Cleans the values of ``fields``."""
+    try:
+        body = _ENCODE(fields)
+    except UnicodeEncodeError:  # a lone surrogate
+        body = b""
+    # Three looks at the whole are cheaper than one at each value: JSON escapes control characters, the rest is ASCII.
+    if not body.isascii() or b"\\" in body or b"\x7f" in body or not 2 < len(body) <= _MAX_VALUE:
+        body = _ENCODE({key: clean(value) if isinstance(value, str) else value for key, value in fields.items()})
+    separator = b"," if fields else b""
+    return b'{"ts":"' + ts.encode() + head.json + separator + body[1:] + b"\n"
 
 
-def render_text(line: dict[str, Value], *, colour: bool) -> bytes:
+def render_text(head: Head, ts: str, fields: dict[str, Value], *, colour: bool) -> bytes:
     """Time, level, event, then ``key=value`` in the line's order, quoted where needed."""
-    level, event = str(line["level"]), clean(str(line["event"]))
-    head = f"{level:<{_LEVEL_WIDTH}} {event}"
+    level, event = head.level, head.event
+    start = f"{level:<{_LEVEL_WIDTH}} {event}"
     if colour:
-        head = f"\x1b[{_COLOURS.get(level, '0')}m{level:<{_LEVEL_WIDTH}}\x1b[0m \x1b[1m{event}\x1b[0m"
-    pairs = [f"{key}={_quoted(value)}" for key, value in line.items() if key not in _HIDDEN_IN_TEXT]
-    if "delay_seconds" in line:
-        pairs.append(f"delay={duration(float(line['delay_seconds']))}")
-    return " ".join([str(line["ts"])[11:23], head, *pairs]).encode() + b"\n"
+        start = f"\x1b[{_COLOURS.get(level, '0')}m{level:<{_LEVEL_WIDTH}}\x1b[0m \x1b[1m{event}\x1b[0m"
+    pairs = [f"{key}={_quoted(value)}" for key, value in fields.items() if key != _DELAY]
+    if _DELAY in fields:
+        pairs.append(f"delay={duration(float(fields[_DELAY]))}")
+    return " ".join([ts[11:23], start, *pairs]).encode() + b"\n"
 
 
 def duration(seconds: float) -> str:
