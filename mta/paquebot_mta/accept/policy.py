@@ -127,7 +127,7 @@ def _proxies(listener: Listener) -> Networks:
         return ()
     if not listener.proxy_protocol.trusted:
         raise PolicyError("proxyProtocol trusts nobody")
-    return tuple(ipaddress.ip_network(network) for network in listener.proxy_protocol.trusted)
+    return tuple(ipaddress.ip_network(network, strict=False) for network in listener.proxy_protocol.trusted)
 
 
 def _table(tables: Mapping[str, Table], name: str) -> Table | None:

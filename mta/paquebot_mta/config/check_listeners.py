@@ -28,9 +28,17 @@ def _check_listener(listener: Listener, path: str, names: Names) -> None:
     names.table(listener.hostnames, f"{path}.hostnames", "addrname")
     for place, name in enumerate(listener.filters):
         names.faults.add(f"{path}.filters[{place}]", f"there is no filter {name!r}")
-    trusted = listener.proxy_protocol.trusted if listener.proxy_protocol else ()
+    if listener.proxy_protocol is not None:
+        _check_proxies(listener, listener.proxy_protocol.trusted, f"{path}.proxyProtocol", names)
+
+
+def _check_proxies(listener: Listener, trusted: tuple[str, ...], path: str, names: Names) -> None:
+    """A header is believed from networks only: nobody is trusted by default, and sockets in files have no address."""
+    names.faults.check(that=bool(trusted), path=f"{path}.trusted", reason="nobody is trusted")
+    on_tcp = not listener.address.startswith("unix:")
+    names.faults.check(that=on_tcp, path=path, reason="a unix socket has no clients behind a proxy")
     for place, network in enumerate(trusted):
-        where = f"{path}.proxyProtocol.trusted[{place}]"
+        where = f"{path}.trusted[{place}]"
         names.faults.add_if(where, network_fault(network))
 
 

@@ -18,6 +18,7 @@ Hostname = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[^\x00-\
 Line = Annotated[str, Meta(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]{0,1024}$")]
 Text = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]{1,1024}$")]
 Path = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]{1,1024}$")]
+Network = Annotated[str, Meta(min_length=2, max_length=64, pattern=r"^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from paquebot_operator.api.common import BundleRef, Hostname, Label, Line, LocalRef, Port, Text
+from paquebot_operator.api.common import BundleRef, Hostname, Label, Line, LocalRef, Network, Port, Text
 from paquebot_operator.api.validation import ApiValue, Rule
 
 
@@ -58,6 +58,11 @@ class ServerAuth(ApiValue, frozen=True, kw_only=True):
             message="credentialsRef is needed for, and only for, mode Optional or Required",
             holds=lambda auth: (auth.mode == "Off") == (auth.credentials_ref is None),
         ),
+        Rule(
+            cel="!self.masquerade || self.mode != 'Off'",
+            message="masquerade needs mode Optional or Required",
+            holds=lambda auth: not auth.masquerade or auth.mode != "Off",
+        ),
     )
 
     mode: Annotated[
@@ -70,12 +75,29 @@ class ServerAuth(ApiValue, frozen=True, kw_only=True):
         LocalRef | None,
         Meta(description="Table with service mailaddrmap: user to addresses that the user may send as."),
     ] = None
+    masquerade: Annotated[
+        bool, Meta(description="Write the envelope's sender into From of what users submit; their display name stays.")
+    ] = False
+
+
+class ProxyProtocol(ApiValue, frozen=True, kw_only=True):
+    """PROXY protocol, version 1 or 2, in front of each session."""
+
+    trusted: Annotated[
+        tuple[Network, ...],
+        Meta(min_length=1, max_length=64, description="Networks (CIDR) of proxies; others are disconnected."),
+    ]
 
 
 class Listener(ApiValue, frozen=True, kw_only=True):
     """One place to listen."""
 
     validations = (
+        Rule(
+            cel="!has(self.proxyProtocol) || !self.address.startsWith('unix:')",
+            message="proxyProtocol needs an IP address to listen on",
+            holds=lambda listener: listener.proxy_protocol is None or not listener.address.startswith("unix:"),
+        ),
         Rule(
             cel="self.address.startsWith('unix:') == !has(self.port)",
             message="port is needed for an IP address, and only there",
@@ -102,6 +124,13 @@ class Listener(ApiValue, frozen=True, kw_only=True):
     tls: Annotated[ServerTls, Meta(description="TLS.")] = ServerTls()
     auth: Annotated[ServerAuth, Meta(description="AUTH.")] = ServerAuth()
     hostname: Annotated[Hostname | None, Meta(description="Banner name; the service's if left out.")] = None
+    hostnames_ref: Annotated[
+        LocalRef | None,
+        Meta(description="Table with service addrname: local IP address to banner name; hostname where it has none."),
+    ] = None
+    proxy_protocol: Annotated[
+        ProxyProtocol | None, Meta(description="Expect a PROXY header, and believe the client's address in it.")
+    ] = None
     tag: Annotated[Line, Meta(description="What match.tag sees.")] = ""
     mask_source: Annotated[bool, Meta(description="Leave the client out of the Received field.")] = False
     received_auth: Annotated[bool, Meta(description="Put the authenticated user into the Received field.")] = False

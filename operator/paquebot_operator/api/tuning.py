@@ -32,11 +32,32 @@ class Queue(ApiValue, frozen=True, kw_only=True):
     ] = 5
 
 
+Rate = Annotated[int, Meta(ge=0, le=10_000_000)]
+
+
+class Rates(ApiValue, frozen=True, kw_only=True):
+    """How often, by client address (an IPv6 client is its /64) and by user; 0 is no limit. Each worker counts alone."""
+
+    max_sessions_per_minute: Annotated[Rate, Meta(description="Connections of a client.")] = 0
+    max_messages_per_minute: Annotated[Rate, Meta(description="Messages of a client.")] = 0
+    max_recipients_per_minute: Annotated[Rate, Meta(description="Recipients named by a client.")] = 0
+    max_auths_per_minute: Annotated[Rate, Meta(description="AUTH commands of a client.")] = 0
+    max_handshakes_per_minute: Annotated[Rate, Meta(description="TLS handshakes of a client.")] = 0
+    max_auth_failures_per_minute: Annotated[
+        Rate, Meta(description="Failed AUTH of a client in all its sessions; then it is answered 421 for a while.")
+    ] = 20
+    max_user_messages_per_hour: Annotated[Rate, Meta(description="Messages of an authenticated user.")] = 0
+    max_user_recipients_per_hour: Annotated[Rate, Meta(description="Recipients of an authenticated user.")] = 0
+
+
 class Limits(ApiValue, frozen=True, kw_only=True):
     """What one client may use up."""
 
     max_sessions: Annotated[Count, Meta(description="Sessions in a worker.")] = 1_000
     max_sessions_per_client: Annotated[Count, Meta(description="Sessions of one address.")] = 50
+    max_sessions_per_network: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Sessions of a /24 or, in IPv6, a /48; 0 is no limit.")
+    ] = 0
     max_message_bytes: Annotated[
         int, Meta(ge=65_536, le=2_147_483_648, description="Size of a message (SIZE, RFC 1870).")
     ] = 36_700_160
@@ -60,6 +81,12 @@ class Limits(ApiValue, frozen=True, kw_only=True):
     ] = 100
     session_timeout_seconds: Annotated[Seconds, Meta(description="Life of a session.")] = 3_600
     handshake_timeout_seconds: Annotated[Seconds, Meta(description="TLS handshake.")] = 30
+    stress_sessions_percent: Annotated[
+        int,
+        Meta(ge=0, le=100, description="Part of maxSessions from which clients are waited for a short time; 0 is off."),
+    ] = 90
+    stress_timeout_seconds: Annotated[Seconds, Meta(description="How long then, or if time or memory is short.")] = 10
+    rates: Annotated[Rates, Meta(description="How often a client or user may do something.")] = Rates()
 
 
 class Resolver(ApiValue, frozen=True, kw_only=True):

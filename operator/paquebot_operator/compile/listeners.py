@@ -1,7 +1,7 @@
 """Listeners of a MailService, into the contract's."""
 
 from paquebot_mta.config import listeners as contract
-from paquebot_operator.api.listeners import Listener, ServerAuth, ServerTls
+from paquebot_operator.api.listeners import Listener, ProxyProtocol, ServerAuth, ServerTls
 from paquebot_operator.compile import names
 from paquebot_operator.compile.certificates import check_hostname
 from paquebot_operator.compile.credentials import check_hashes
@@ -30,10 +30,21 @@ def _listener(listener: Listener, hostname: str, path: str, scope: Scope) -> con
         tls=_tls(listener.tls, banner or hostname, f"{path}.tls", scope),
         auth=_auth(listener.auth, f"{path}.auth", scope),
         hostname=banner,
+        hostnames=scope.table(listener.hostnames_ref, f"{path}.hostnamesRef", "addrname"),
+        proxy_protocol=_proxies(listener.proxy_protocol, f"{path}.proxyProtocol", scope),
         tag=listener.tag,
         mask_source=listener.mask_source,
         received_auth=listener.received_auth,
         dsn=listener.dsn,
+    )
+
+
+def _proxies(proxy: ProxyProtocol | None, path: str, scope: Scope) -> contract.ProxyProtocol | None:
+    if proxy is None:
+        return None
+    places = enumerate(proxy.trusted)
+    return contract.ProxyProtocol(
+        trusted=tuple(names.network(each, f"{path}.trusted[{place}]", scope.report) for place, each in places)
     )
 
 
@@ -72,4 +83,5 @@ def _auth(auth: ServerAuth, path: str, scope: Scope) -> contract.ServerAuth:
         mode=auth.mode,
         credentials=name,
         senders=scope.table(auth.senders_ref, f"{path}.sendersRef", "mailaddrmap"),
+        masquerade=auth.masquerade,
     )

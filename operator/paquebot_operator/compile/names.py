@@ -43,6 +43,15 @@ def ip_address(text: str, path: str, report: Report) -> str:
         return ""
 
 
+def network(text: str, path: str, report: Report) -> str:
+    """Canonical spelling of a network in CIDR, or of one address; empty if it is neither."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        report.refuse(INVALID, path, f"not a network: {error}")
+        return ""
+
+
 def local_part(text: str, domain: str, path: str, report: Report) -> str:
     """A local-part folded to lower case; empty if it is none."""
     try:

@@ -3,6 +3,7 @@
 from typing import Literal, cast
 
 from paquebot_mta.config import service as contract
+from paquebot_mta.config.rates import Rates
 from paquebot_operator.api import tuning as api
 from paquebot_operator.compile import names
 from paquebot_operator.compile.scope import Scope
@@ -24,6 +25,7 @@ def compile_limits(limits: api.Limits) -> contract.Limits:
     return contract.Limits(
         sessions=limits.max_sessions,
         sessions_per_client=limits.max_sessions_per_client,
+        sessions_per_network=limits.max_sessions_per_network,
         message_bytes=limits.max_message_bytes,
         messages_per_session=limits.max_messages_per_session,
         recipients=limits.max_recipients,
@@ -37,6 +39,22 @@ def compile_limits(limits: api.Limits) -> contract.Limits:
         data_bytes_per_second=limits.min_data_bytes_per_second,
         session_timeout_seconds=limits.session_timeout_seconds,
         handshake_timeout_seconds=limits.handshake_timeout_seconds,
+        stress_sessions_percent=limits.stress_sessions_percent,
+        stress_timeout_seconds=limits.stress_timeout_seconds,
+        rates=_rates(limits.rates),
+    )
+
+
+def _rates(rates: api.Rates) -> Rates:
+    return Rates(
+        sessions_per_minute=rates.max_sessions_per_minute,
+        messages_per_minute=rates.max_messages_per_minute,
+        recipients_per_minute=rates.max_recipients_per_minute,
+        auths_per_minute=rates.max_auths_per_minute,
+        handshakes_per_minute=rates.max_handshakes_per_minute,
+        auth_failures_per_minute=rates.max_auth_failures_per_minute,
+        user_messages_per_hour=rates.max_user_messages_per_hour,
+        user_recipients_per_hour=rates.max_user_recipients_per_hour,
     )
 
 

@@ -54,6 +54,8 @@ def test_the_example_is_right() -> None:
         (Listener(name="x", hostnames="none"), "hostnames"),
         (Listener(name="x", filters=("spam",)), "filters[0]"),
         (Listener(name="x", proxy_protocol=ProxyProtocol(trusted=("all",))), "proxyProtocol.trusted[0]"),
+        (Listener(name="x", proxy_protocol=ProxyProtocol(trusted=())), "proxyProtocol.trusted"),
+        (Listener(name="x", address="unix:/x", proxy_protocol=ProxyProtocol(trusted=("::1",))), "proxyProtocol"),
         (Listener(name="x", tls=ServerTls(mode="StartTLS")), "tls.certificates"),
         (Listener(name="x", tls=ServerTls(mode="Implicit", certificates=("none",))), "tls.certificates[0]"),
         (Listener(name="x", tls=ServerTls(mode="Implicit", certificates=("ca",))), "tls.certificates[0]"),
