@@ -4,14 +4,16 @@
 everyone it adopted, as Lamport's clocks do it; within one incarnation the place in the log decides.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from paquebot_mta.mail.envelope import EnvelopeState, Message, Result
 from paquebot_mta.mail.ids import Evpid
 from paquebot_mta.mail.reply import Reply
+
+Natural = Annotated[int, Meta(ge=0)]
 
 
 class CompactState(Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -42,10 +44,10 @@ class Accepted(Struct, frozen=True, omit_defaults=True):
     """
 
     message: Message
-    body_bytes: int
+    body_bytes: Natural
     origin: str = ""
     origin_msgid: str = ""
-    generation: int = 0
+    generation: Natural = 0
     states: States = {}
 
 
@@ -54,7 +56,7 @@ class Intended(Struct, frozen=True, omit_defaults=True):
 
     evpids: tuple[Evpid, ...]
     incarnation: str = ""
-    generation: int = 0
+    generation: Natural = 0
 
 
 class Results(Struct, frozen=True, omit_defaults=True):
@@ -62,7 +64,7 @@ class Results(Struct, frozen=True, omit_defaults=True):
 
     results: tuple[Result, ...]
     incarnation: str = ""
-    generation: int = 0
+    generation: Natural = 0
 
 
 class Done(Struct, frozen=True, omit_defaults=True):
@@ -75,7 +77,7 @@ class Adopted(Struct, frozen=True, omit_defaults=True):
     """ADOPT: from here on this log speaks for those incarnations; synced before any of their mail is served."""
 
     incarnations: tuple[str, ...]
-    generation: int
+    generation: Natural
 
 
 class Clock(Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from paquebot_mta.mail.ids import Evpid, Msgid
+from paquebot_mta.mail.ids import Evpid, Msgid, parse_evpid
 from paquebot_mta.spool import records
 from paquebot_mta.spool.disk import Disk
 from paquebot_mta.spool.format import HEADER_BYTES, Kind, SegmentHeader
@@ -183,7 +183,7 @@ class Replay:
                     self._see(records.decode_adopted(record.payload).generation)
                 case _:
                     return  # BODY is read with its message; types of a later version are none of our business
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, ValueError, RecursionError):  # nested too deep, or an id that is none
             self._result.corrupt += 1
             quarantine(self._disk, self._layout, evidence_name(segment.path, record.start), record.payload)
 
@@ -191,6 +191,7 @@ class Replay:
         self._result.generation = max(self._result.generation, generation)
 
     def _read_accepted(self, segment: Segment, record: Record, accepted: Accepted) -> None:
+        _check_accepted(record, accepted)
         self._see(accepted.generation)
         message, start = accepted.message, record.start - accepted.body_bytes
         entry = Entry(segment, start, accepted.body_bytes, record.end - record.start, message.size, 0)
@@ -283,6 +284,20 @@ class Replay:
         for segment, mentioned in self._mentions.items():
             for key in mentioned:
                 segment.pins.update(found.segment for found in self._copies(*key) if found.segment is not segment)
+
+
+def _check_accepted(record: Record, accepted: Accepted) -> None:
+    """Refuse what nobody writes, however right its check is: it would be read from where it is not.
+
+    Raises:
+        ValueError: the content would begin before the segment's records, or an id is another message's.
+    """
+    msgid = f"{record.msgid:08x}"
+    if accepted.message.msgid != msgid or accepted.body_bytes > record.start - HEADER_BYTES:
+        raise ValueError("not this message")
+    for envelope in accepted.message.envelopes:
+        if not envelope.evpid.startswith(msgid) or parse_evpid(envelope.evpid) != envelope.evpid:
+            raise ValueError("not an envelope of this message")
 
 
 def _spell(state: CompactState) -> bytes:
