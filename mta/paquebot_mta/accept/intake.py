@@ -31,7 +31,7 @@ class Intake:
         self._draft = draft
         self._limits = limits
         self._complete = complete
-        self._header: bytes | None = b""
+        self._header: bytearray | None = bytearray()
         self.failure: Reply | None = None
         self.cause = ""
         draft.write(trace)
@@ -41,7 +41,7 @@ class Intake:
         if self.failure is not None:
             return
         if self._header is not None:
-            content = self._take_header(self._header + content)
+            content = self._take_header(self._header, content)
         if content:
             self._draft.write(content)
         await self._drain()
@@ -49,7 +49,7 @@ class Intake:
     def finish(self) -> None:
         """Note that the content is complete: what was held back as a header is all there is."""
         if self._header is not None and self.failure is None:
-            header, self._header = self._header, None
+            header, self._header = bytes(self._header), None
             self._draft.write(self._judge(header, len(header)))
 
     async def _drain(self) -> None:
@@ -58,16 +58,17 @@ class Intake:
         except SpoolError as error:
             self.failure, self.cause = error.reply, str(error)
 
-    def _take_header(self, held: bytes) -> bytes:
-        """Hold bytes back until the header is complete, then give out what was held."""
-        self._header = held
-        body = find_body(held, self._limits.header_bytes)
+    def _take_header(self, held: bytearray, content: bytes) -> bytes:
+        """Hold bytes back until the header is complete, then give out what was held; each byte is looked at once."""
+        known = len(held)
+        held += content
+        body = find_body(held, self._limits.header_bytes, known)
         if body is None:
             if len(held) >= self._limits.header_bytes:
                 self._refuse(answers.HEADER_TOO_BIG)
             return b""
         self._header = None
-        return self._judge(held, body)
+        return self._judge(bytes(held), body)
 
     def _judge(self, content: bytes, body: int) -> bytes:
         """Check the header in ``content[:body]``; it may not begin with a line that would fold into ours."""

@@ -35,9 +35,12 @@ class Field(Struct, frozen=True):
     end: int
 
 
-def find_body(content: bytes, limit: int = HEADER_BYTES) -> int | None:
-    """Find where the body starts, behind the empty line that ends the header; None if that line is not there."""
-    found = _BLANK.match(content) or _END.search(content, 0, min(len(content), limit))
+def find_body(content: bytes | bytearray, limit: int = HEADER_BYTES, start: int = 0) -> int | None:
+    """Find where the body starts, behind the empty line that ends the header; None if that line is not there.
+
+    The first ``start`` bytes are known from an earlier look not to hold that line, but for a part of it at their end.
+    """
+    found = _BLANK.match(content) or _END.search(content, max(start - 2, 0), min(len(content), limit))
     return None if found is None else found.end()
 
 

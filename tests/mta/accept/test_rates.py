@@ -1,6 +1,7 @@
 """Counts in sliding windows, and what clients are told that do things too often."""
 
 import asyncio
+import itertools
 import time
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 from paquebot_mta.accept.crowd import Crowd
 from paquebot_mta.accept.rates import HOUR, RateCounter, client_of, network_of
 from paquebot_mta.accept.stress import Stress, memory_used
-from paquebot_mta.config.listeners import Listener, ProxyProtocol
+from paquebot_mta.config.listeners import Listener, ProxyProtocol, ServerTls
 from paquebot_mta.config.rates import Rates
 from paquebot_mta.config.service import Limits
 from paquebot_mta.telemetry.events import Event, LimitHit, Notice
-from tests.mta.accept.support import serve
+from tests.mta.accept.conftest import Identity
+from tests.mta.accept.support import Client, serve
 
 
 class Clock:
@@ -147,27 +149,40 @@ async def test_under_stress_clients_are_waited_for_a_short_time_only() -> None:
         await served.until(lambda: not served.acceptor.stressed)
 
 
+async def _drip(clients: list[Client], texts: list[bytes]) -> None:
+    """Send each client's text a byte at a time, for ever."""
+    for place in itertools.count():
+        for client, text in zip(clients, texts, strict=True):
+            if not client.writer.is_closing():
+                client.writer.write(text[place % len(text) :][:1])
+        await asyncio.sleep(0.2)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_a_thousand_slow_clients_leave_a_fast_one_alone() -> None:
+async def test_a_thousand_slow_clients_leave_a_fast_one_alone(identity: Identity) -> None:
+    """They drip into commands, content and handshakes; the fast one's whole transactions stay below a second."""
     limits = Limits(sessions=2_000, sessions_per_client=2_000)
-    async with serve(limits=limits) as served:
-        slow = [await served.connect() for _ in range(1_000)]
-
-        async def drip() -> None:
-            for byte in b"EHLO slow.example":
-                for client in slow:
-                    client.writer.write(bytes((byte,)))
-                await asyncio.sleep(0.1)
-
-        dripping = asyncio.create_task(drip())
+    tls = ServerTls(mode="Implicit", certificates=("main",))
+    listeners = (Listener(name="mx"), Listener(name="smtps", address="127.0.0.2", tls=tls))
+    async with serve(*listeners, limits=limits, certificates={"main": identity.certificate}) as served:
+        talking = [await served.connect() for _ in range(400)]
+        sending = [await served.greeted() for _ in range(300)]
+        for client in sending:
+            await client.envelope()
+            await client.ask("DATA")
+        shaking = [await served.connect("smtps") for _ in range(300)]
+        texts = [b"EHLO a "] * 400 + [b"x: y\r\n"] * 300 + [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] * 300
+        dripping = asyncio.create_task(_drip([*talking, *sending, *shaking], texts))
         took = []
-        for _ in range(10):
+        for _ in range(20):
             began = time.monotonic()
             client = await served.greeted()
             await client.envelope()
             assert (await client.data(b"a: b\r\n\r\n.\r\n")).startswith("250")
+            await client.ask("QUIT")
             took.append(time.monotonic() - began)
+            await asyncio.sleep(0.1)
         dripping.cancel()
         assert max(took) < 1.0
         assert served.acceptor.sessions >= 1_000
