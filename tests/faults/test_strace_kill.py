@@ -1,8 +1,8 @@
 """Death at system calls of the real process: what was acknowledged is delivered or queued, whole.
 
 One instance takes, delivers (maildir and next hop), drains and starts again; strace kills it at the n-th call of each
-kind. By default n is one of `SAMPLED`, as far as time allows; with `PAQUEBOT_EVERY_CALL=1` it is every n until the scenario runs to its end
-unharmed (some twenty minutes).
+kind. By default n is one of `SAMPLED`, as far as time allows; with `PAQUEBOT_EVERY_CALL=1` it is every n until the
+scenario runs to its end unharmed (some twenty minutes).
 """
 
 from __future__ import annotations
