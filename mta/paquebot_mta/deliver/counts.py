@@ -14,6 +14,10 @@ Waiter = Callable[[Key], bool]
 """Is told of room on a key; says whether it takes it."""
 
 
+GiveUp = Callable[[], None]
+"""Closes an idle connection."""
+
+
 class Bound(Struct, frozen=True):
     """What one key allows.
 
@@ -35,6 +39,7 @@ class ConnectionCounts:
         self._open: Counter[Key] = Counter()
         self._ready_at: dict[Key, float] = {}
         self._waiting: dict[Key, dict[Waiter, None]] = {}
+        self._spare: dict[Key, dict[GiveUp, None]] = {}
 
     def full(self, bounds: Sequence[Bound]) -> tuple[Bound, ...]:
         """Which bounds are reached."""
@@ -74,6 +79,34 @@ class ConnectionCounts:
         """
         for each in bounds:
             self._waiting.setdefault(each.key, {})[call] = None
+        for each in bounds:
+            self._reclaim(each.key)
+
+    def spare(self, bounds: Sequence[Bound], give_up: GiveUp) -> bool:
+        """Keep a connection that has nothing to do, until ``unspare`` or until somebody needs its place.
+
+        False if somebody does already: domains that share a host must not wait for each other's idle connections.
+        """
+        if any(self._waiting.get(each.key) for each in bounds):
+            return False
+        for each in bounds:
+            self._spare.setdefault(each.key, {})[give_up] = None
+        return True
+
+    def unspare(self, bounds: Sequence[Bound], give_up: GiveUp) -> None:
+        """It has something to do again, or is gone."""
+        for each in bounds:
+            spare = self._spare.get(each.key, {})
+            spare.pop(give_up, None)
+            if not spare:
+                self._spare.pop(each.key, None)
+
+    def _reclaim(self, key: Key) -> None:
+        """Have the connection closed that has been idle for longest on a key; one for each who waits."""
+        if spare := self._spare.get(key):
+            give_up = next(iter(spare))
+            del spare[give_up]
+            give_up()
 
     def offer(self, key: Key) -> None:
         """There is room on a key: tell who waits longest for it."""

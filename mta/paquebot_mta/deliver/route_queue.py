@@ -8,13 +8,13 @@ When no next hop can be used and no connection is left, all that wait are deferr
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
 from paquebot_mta.deliver import faults
-from paquebot_mta.deliver.counts import Key
+from paquebot_mta.deliver.counts import Bound, Key
 from paquebot_mta.deliver.faults import SessionFaultError, StaleSessionError
 from paquebot_mta.deliver.host_route import Rest
 from paquebot_mta.deliver.pace import Pace
@@ -157,7 +157,7 @@ class RouteQueue:
         else:
             self._ready += 1
             try:
-                await self._use(found.session)
+                await self._use(found.session, found.target.bounds)
             finally:
                 self._ready -= 1
                 self._around.reach.leave(found)
@@ -220,7 +220,7 @@ class RouteQueue:
 
     # Tasks.
 
-    async def _use(self, session: Session) -> None:
+    async def _use(self, session: Session, bounds: Sequence[Bound]) -> None:
         """Carry tasks until there are none, or the session is of no more use.
 
         Raises:
@@ -231,7 +231,7 @@ class RouteQueue:
             while session.usable:
                 if (job := self._next_job()) is None:
                     waited = True
-                    if (job := await self._idle_job(session)) is None:
+                    if (job := await self._idle_job(session, bounds)) is None:
                         break
                 self._open_more()
                 if not await self._serve(session, job):
@@ -276,10 +276,9 @@ class RouteQueue:
         self._paced = False
         self._pump()
 
-    async def _idle_job(self, session: Session) -> Job | None:
-        """Wait for a task; None after the keep-alive time, or when the next hop closes."""
-        if self._closed:
-            return None
+    async def _idle_job(self, session: Session, bounds: Sequence[Bound]) -> Job | None:
+        """Wait for a task; None after the keep-alive time, when the next hop closes, or when others need the place."""
+        counts = self._around.reach.counts
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Job | None] = loop.create_future()
 
@@ -287,6 +286,8 @@ class RouteQueue:
             if not waiter.done():
                 waiter.set_result(None)
 
+        if self._closed or not counts.spare(bounds, give_up):
+            return None
         timer = loop.call_later(self._about.settings.limits.keepalive_seconds, give_up)
         session.watch(give_up)
         self._idle.append(waiter)
@@ -294,6 +295,7 @@ class RouteQueue:
             return await waiter
         finally:
             timer.cancel()
+            counts.unspare(bounds, give_up)
             session.watch(None)
             if waiter in self._idle:
                 self._idle.remove(waiter)

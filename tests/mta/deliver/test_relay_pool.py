@@ -42,6 +42,26 @@ async def test_routes_that_meet_at_a_host_share_its_limit() -> None:
         assert mx.most_open == 2
 
 
+async def test_an_idle_connection_gives_its_place_to_a_route_that_needs_it() -> None:
+    # Domains that share a host once waited for each other's keep-alive time: thirty of them took minutes.
+    limits = OutboundLimits(connections_per_host=2, keepalive_seconds=30)
+    async with FakeMx() as mx, relay_rig(limits=limits) as rig:
+        async with asyncio.timeout(5):
+            for number in range(30):
+                assert await deliver_many(rig, mx, 1, key=f"route {number}") == [Delivered]
+            many = (deliver_many(rig, mx, 2, key=f"other {number}") for number in range(30))
+            assert await asyncio.gather(*many) == [[Delivered] * 2] * 30
+        assert mx.most_open <= 3  # one may be on its way out while the next comes in
+
+
+async def test_an_idle_connection_is_kept_while_nobody_needs_its_place() -> None:
+    limits = OutboundLimits(connections_per_host=2, keepalive_seconds=30)
+    async with FakeMx() as mx, relay_rig(limits=limits) as rig:
+        for _ in range(5):
+            assert await deliver_many(rig, mx, 1) == [Delivered]
+        assert len(mx.sessions) == 1
+
+
 async def test_a_connection_ends_after_its_messages() -> None:
     limits = OutboundLimits(messages_per_session=2, connections_per_route=1)
     async with FakeMx() as mx, relay_rig(limits=limits) as rig:
