@@ -97,22 +97,11 @@ def _timeout(store: Store, _: Dialogues) -> Count:
 
 
 def _client(_: Store, dialogues: Dialogues) -> Count:
-    ask = dialogues.ask
-    return lambda event: ask(event.direction, event.session, event.command)
+    return dialogues.ask
 
 
-def _server(store: Store, dialogues: Dialogues) -> Count:
-    events = store.series("paquebot_report_events_total")
-    lines = {direction: events.cell((direction, ProtocolServer.name)) for direction in ("in", "out")}
-    answer = dialogues.answer
-
-    def count(event: ProtocolServer) -> None:
-        reply, direction = event.reply, event.direction
-        lines[direction][0] += 1.0
-        if reply[3:4] != "-":
-            answer(direction, event.session, reply[:3])
-
-    return count
+def _server(_: Store, dialogues: Dialogues) -> Count:
+    return dialogues.answer
 
 
 def _filter(store: Store, _: Dialogues) -> Count:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from paquebot_mta.telemetry.events import ProtocolClient, ProtocolServer
 from paquebot_mta.telemetry.labels import CODES, VERBS, verb_of
 from paquebot_mta.telemetry.metric import OTHER
 from paquebot_mta.telemetry.store import Cell, Store
@@ -80,6 +81,8 @@ class Dialogues:
         self._monotonic = monotonic
         self._commands = {direction: Commands(store, direction) for direction in ("in", "out")}
         self._edges = store.series("paquebot_smtp_command_duration_seconds").metric.buckets
+        events = store.series("paquebot_report_events_total")
+        self._lines = {direction: events.cell((direction, ProtocolServer.name)) for direction in ("in", "out")}
         self._open: dict[str, Dialogue] = {}
 
     def open(self, direction: str, session: str, endpoint: str) -> None:
@@ -91,18 +94,21 @@ class Dialogues:
         dialogue = self._open.pop(session, None)
         return None if dialogue is None else dialogue.endpoint
 
-    def ask(self, direction: str, session: str, line: str) -> None:
+    def ask(self, event: ProtocolClient) -> None:
         """Count a command; it waits for its reply if the session is known."""
-        command = self._commands[direction].of(line)
+        command = self._commands[event.direction].of(event.command)
         command.asked[0] += 1.0
-        if (dialogue := self._open.get(session)) is not None:
+        if (dialogue := self._open.get(event.session)) is not None:
             dialogue.waiting.append((command, self._monotonic()))
 
-    def answer(self, direction: str, session: str, code: str) -> None:
-        """Count a final reply line: it answers the oldest command that waits."""
-        dialogue = self._open.get(session)
-        if dialogue is None:
-            self._commands[direction].connect.answered(code)[0] += 1.0
+    def answer(self, event: ProtocolServer) -> None:
+        """Count a line of a reply; the final one answers the oldest command that waits."""
+        self._lines[event.direction][0] += 1.0
+        reply = event.reply
+        if reply[3:4] == "-":
+            return
+        if (dialogue := self._open.get(event.session)) is None:
+            self._commands[event.direction].connect.answered(reply[:3])[0] += 1.0
             return
         if dialogue.waiting:
             dialogue.last, asked_at = dialogue.waiting.popleft()
@@ -111,4 +117,4 @@ class Dialogues:
             cell[bisect_left(self._edges, seconds)] += 1.0
             cell[-1] += seconds
         # LMTP answers the final dot once for each recipient (RFC 2033, 4.2): nothing waits, so nothing is timed.
-        (dialogue.last.codes.get(code) or dialogue.last.answered(code))[0] += 1.0
+        (dialogue.last.codes.get(reply[:3]) or dialogue.last.answered(reply[:3]))[0] += 1.0

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 MAX_BUFFERED_BYTES: Final = 4 * 1_048_576
 FLUSH_SECONDS: Final = 0.05
-_BATCH_BYTES: Final = 65_536
+_BATCH_LINES: Final = 256
 
 
 class Sink(Protocol):
@@ -81,20 +81,15 @@ class BufferedSink:
         self._drain()
 
     def _drain(self) -> None:
-        while self._lines:
-            batch: list[bytes] = []
-            size = 0
-            while self._lines and size < _BATCH_BYTES:
-                batch.append(self._lines.popleft())
-                size += len(batch[-1])
-            self._put(b"".join(batch), len(batch))
-            self._taken_bytes += size
+        while lines := min(len(self._lines), _BATCH_LINES):
+            content = b"".join([self._lines.popleft() for _ in range(lines)])
+            self._put(content, lines)
+            self._taken_bytes += len(content)
 
     def _put(self, content: bytes, lines: int) -> None:
-        view = memoryview(content)
         try:
-            while view:
-                view = view[self._write(self._descriptor, bytes(view)) :]
+            while content:
+                content = content[self._write(self._descriptor, content) :]
         except BlockingIOError:
             # Somebody made the descriptor non-blocking (a terminal shared with another program does that).
             with suppress(OSError):

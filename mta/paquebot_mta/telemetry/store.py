@@ -51,7 +51,7 @@ class Series:
 
     def observe(self, key: LabelValues, value: float) -> None:
         """Put a value into a histogram."""
-        cell = self.cell(key)
+        cell = self.cells.get(key) or self.cell(key)
         cell[bisect_left(self.metric.buckets, value)] += 1.0
         cell[-1] += value
 
