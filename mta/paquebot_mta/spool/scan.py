@@ -74,13 +74,20 @@ class Window:
         self._start, self._data = start, b"".join(parts)
 
     def find(self, needle: bytes, start: int) -> int:
-        """Position of the next occurrence, -1 if there is none."""
+        """Position of the next occurrence, -1 if there is none.
+
+        What was read is searched first: content that is full of needles must not cost a read for each of them.
+        """
         while start < self.size:
-            block = self.get(start, _WINDOW_BYTES)
-            found = block.find(needle)
-            if found >= 0:
-                return start + found
-            start += max(len(block) - len(needle) + 1, 1)
+            inside = start - self._start
+            if not 0 <= inside <= len(self._data) - len(needle):
+                self._fill(start, _WINDOW_BYTES)
+                inside = 0
+            if (found := self._data.find(needle, inside)) >= 0:
+                return self._start + found
+            if len(self._data) < len(needle):
+                return -1
+            start = self._start + len(self._data) - len(needle) + 1
         return -1
 
     def blank(self, start: int) -> bool:

@@ -7,10 +7,11 @@ import pytest
 from paquebot_mta.mail.envelope import Envelope, EnvelopeState, Message, Result
 from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.spool import records
-from paquebot_mta.spool.format import Kind, encode_header, encode_record
+from paquebot_mta.spool.format import RECORD_MAGIC, Kind, encode_header, encode_record
 from paquebot_mta.spool.layout import Layout
 from paquebot_mta.spool.records import Accepted, Intended, Results
 from paquebot_mta.spool.replay import Recovered, Replay
+from paquebot_mta.spool.scan import scan
 from paquebot_mta.spool.segment import Home
 from tests.fuzz.volume import HEADER, INCARNATION, MemoryVolume
 
@@ -57,3 +58,11 @@ def test_a_result_that_names_no_envelope_is_put_aside(kind: Kind, payload: Resul
     recovered, volume = _recover(kind, records.encode(payload))
     assert [found.msgid for found in recovered.messages] == ["00000001"]
     assert recovered.corrupt == len(volume.quarantined) == 1
+
+
+def test_a_torn_content_full_of_magic_numbers_costs_few_reads() -> None:
+    last = b"".join(encode_record(HEADER.seed, 0, Kind.DONE, 1, b""))
+    for tail in (b"", last):
+        volume = MemoryVolume(encode_header(HEADER) + RECORD_MAGIC * 400_000 + tail)
+        assert len(list(scan(volume, "/pods/x/seg", HEADER.seed))) == 1 + bool(tail)
+        assert volume.reads < 20
