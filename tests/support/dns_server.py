@@ -42,6 +42,7 @@ class Fault(enum.Enum):
     WRONG_ID = "answer with another id than asked"
     WRONG_QUESTION = "answer another question than asked"
     GARBAGE = "answer bytes that are no DNS message"
+    LAME = "refer to other servers, as one that does not know the zone"
     TCP_REFUSED = "truncate over UDP and close the TCP connection without an answer"
 
 
@@ -55,8 +56,9 @@ _RCODES = {
 class DnsServer:
     """The server: `zones` and `faults` may be changed at any time, `queries` counts (name, type) pairs.
 
-    `faults` maps a name to its fault, `delays_seconds` a name to the time before its answer; `is_authentic` sets the
-    AD flag, as a validating resolver would. Names are lower case without the last dot.
+    `faults` maps a name to its fault, or `name TYPE` to that of one type; `delays_seconds` a name to the time before
+    its answer; `is_authentic` sets the AD flag, as a validating resolver would. Names are lower case without the last
+    dot.
     """
 
     def __init__(
@@ -130,10 +132,11 @@ class DnsServer:
         """Return the wire form of the answer; None for none at all."""
         query = dns.message.from_wire(wire)
         name = _plain(query.question[0].name.to_text())
-        self.queries[name, dns.rdatatype.to_text(query.question[0].rdtype)] += 1
+        kind = dns.rdatatype.to_text(query.question[0].rdtype)
+        self.queries[name, kind] += 1
         self.tcp_queries += not is_udp
         await asyncio.sleep(self.delays_seconds.get(name, 0))
-        fault = self.faults.get(name)
+        fault = self.faults.get(f"{name} {kind}", self.faults.get(name))
         if fault is Fault.TIMEOUT:
             await asyncio.Event().wait()
         if fault is Fault.GARBAGE:
@@ -145,6 +148,8 @@ class DnsServer:
     def _wire(self, query: dns.message.Message, fault: Fault | None, *, is_udp: bool) -> bytes:
         if is_udp and fault in (Fault.TRUNCATED, Fault.TCP_REFUSED):
             return _truncated(query)
+        if fault is Fault.LAME:
+            return _referral(query)
         response = self._response(query, fault)
         if not is_udp:
             return response.to_wire(max_size=65_535)
@@ -204,4 +209,11 @@ def _plain(name: str) -> str:
 def _truncated(query: dns.message.Message) -> bytes:
     response = dns.message.make_response(query)
     response.flags |= dns.flags.TC
+    return response.to_wire()
+
+
+def _referral(query: dns.message.Message) -> bytes:
+    """Point up to the root, with neither AA nor RA, as servers did that were asked for what is not theirs."""
+    response = dns.message.make_response(query)
+    response.authority.append(dns.rrset.from_text(".", 3_600, "IN", "NS", "ns.invalid."))
     return response.to_wire()

@@ -38,14 +38,17 @@ _PATH = re.compile(r'<((?:"(?:\\.|[^"\\])*"|[^>"])*)>(.*)')
 
 
 class FakeMx:
-    """The server: listens on a port of loopback, or on `socket_path` too when it is given.
+    """The server: listens on a port of loopback (`host`), or on `socket_path` too when it is given.
 
     `script` may be replaced at any time. `transactions` and `sessions` are in the order of arrival; `most_open` is the
     highest number of connections that were open at once.
     """
 
-    def __init__(self, script: Script | None = None, *, port: int = 0, socket_path: Path | None = None) -> None:
+    def __init__(
+        self, script: Script | None = None, *, port: int = 0, host: str = LOOPBACK, socket_path: Path | None = None
+    ) -> None:
         self.script = script or Script()
+        self.host = host
         self.port = port
         self.socket_path = socket_path
         self.transactions: list[Transaction] = []
@@ -90,7 +93,7 @@ class FakeMx:
 
     async def __aenter__(self) -> Self:
         self.port = self.port or free_port()
-        self._servers = [await asyncio.start_server(self._serve, LOOPBACK, self.port, backlog=1024)]
+        self._servers = [await asyncio.start_server(self._serve, self.host, self.port, backlog=1024)]
         if self.socket_path is not None:
             self._servers.append(await asyncio.start_unix_server(self._serve, self.socket_path))
         return self

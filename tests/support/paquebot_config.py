@@ -66,7 +66,7 @@ class PaquebotSettings:
     users to everywhere. With a `certificate` there are STARTTLS and a submission listener with AUTH, where alice and
     bob have the password `PASSWORD`; `authority` is what `Verified` next hops are checked against. `tables` are those
     that `actions` need.
-    `retry_seconds` is the base of all retries.
+    `retry_seconds` is the base of all retries; `spare_resolver_port` is asked when the first name server is of no use.
     """
 
     domains: tuple[Domain, ...] = ()
@@ -76,6 +76,7 @@ class PaquebotSettings:
     certificate: CertificateFiles | None = None
     authority: Path | None = None
     resolver_port: int | None = None
+    spare_resolver_port: int | None = None
     outbound_port: int = 25
     outgoing_tls: ClientTls = OPPORTUNISTIC
     retry_seconds: int = 1
@@ -120,7 +121,8 @@ def _service(ports: Ports, settings: PaquebotSettings) -> ServiceShard:
     base = settings.retry_seconds
     retry = Retry(base_seconds=base, local_base_seconds=base)
     queue = {name: getattr(settings.queue, name) for name in settings.queue.__struct_fields__} | {"retry": retry}
-    servers = (f"{LOOPBACK}:{settings.resolver_port}",) if settings.resolver_port else ()
+    resolvers = (settings.resolver_port, settings.spare_resolver_port)
+    servers = tuple(f"{LOOPBACK}:{port}" for port in resolvers if port)
     outbound = Outbound(
         port=settings.outbound_port,
         allow_private_next_hops=True,

@@ -63,7 +63,7 @@ def _recipient_fields(kind: Kind, report: RecipientReport, style: Style) -> Iter
     yield f"Status: {status(kind, report.reply)}"
     if report.remote:
         yield f"Remote-MTA: dns; {style.text(remote_name(report.remote))}"
-        yield f"Diagnostic-Code: smtp; {style.text(str(report.reply))}"
+        yield f"Diagnostic-Code: smtp; {style.text(str(report.last_reply or report.reply))}"
     if report.attempted_at:
         yield f"Last-Attempt-Date: {formatdate(report.attempted_at)}"
     if kind == "delay" and report.retry_until:

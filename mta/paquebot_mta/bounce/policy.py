@@ -22,6 +22,7 @@ class RecipientReport(Struct, frozen=True):
     Attributes:
         envelope: which.
         reply: what the delivery ended with, or our own reason.
+        last_reply: where the reason is ours, what the remote server said last; None if the reply is its own.
         remote: who said so, as ``192.0.2.1 (mx.example.org)``; empty if it was us.
         relayed: handed to a next hop, not to a mailbox.
         attempted_at: of the last attempt, seconds since 1970, 0 if there was none.
@@ -34,6 +35,7 @@ class RecipientReport(Struct, frozen=True):
     relayed: bool = False
     attempted_at: float = 0.0
     retry_until: float = 0.0
+    last_reply: Reply | None = None
 
 
 class Selection(Struct, frozen=True):

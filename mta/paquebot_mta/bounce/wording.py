@@ -37,7 +37,7 @@ def explain(kind: Kind, recipients: Sequence[RecipientReport], hostname: str, st
 def _recipient(report: RecipientReport, style: Style) -> Iterator[str]:
     address, asked = report.envelope.destination, report.envelope.recipient
     yield f"<{style.text(address)}>" + (f" (was {style.text(asked)})" if asked != address else "")
-    said = f"{report.remote} said: " if report.remote else ""
+    said = f"{report.remote} said: " if report.remote and report.last_reply is None else ""
     yield textwrap.fill(style.text(said + str(report.reply)), _WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 

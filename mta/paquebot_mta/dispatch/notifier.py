@@ -110,6 +110,7 @@ class BounceNotifier:
             relayed=bool(notification.remote),
             attempted_at=self._clock(),
             retry_until=message.created_at + ttl_seconds if notification.kind == "delay" else 0.0,
+            last_reply=notification.last_reply,
         )
 
     async def _queue(self, kind: Kind, original: Message, recipients: Sequence[RecipientReport]) -> None:

@@ -15,7 +15,7 @@ from paquebot_mta.deliver.transport import Receipt
 from paquebot_mta.dispatch.groups import Group, is_local
 from paquebot_mta.dispatch.judge import Attempted, Verdict, expiry_reply, judge
 from paquebot_mta.mail.envelope import Envelope, Message
-from paquebot_mta.mail.outcome import Deferred, Outcome
+from paquebot_mta.mail.outcome import Deferred, Failed, Outcome
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.spool.store import Spool, SpoolError
 from paquebot_mta.telemetry.bus import Emit
@@ -32,12 +32,14 @@ class Notification(Struct, frozen=True):
     Attributes:
         outcome: of the last attempt; for an expired envelope a failure that says so.
         remote: the server that said it, ``192.0.2.1 (mx.example.org)``, empty for local deliveries.
+        last_reply: what it said last, where the outcome is our own.
     """
 
     envelope: Envelope
     kind: str
     outcome: Outcome
     remote: str
+    last_reply: Reply | None = None
 
 
 class Notifier(Protocol):
@@ -138,10 +140,10 @@ class Settler:
 
 def _notification(verdict: Verdict, receipt: Receipt) -> Notification:
     """What the sender is to be told; an expired envelope fails for good, whatever its last reply was."""
-    outcome = verdict.outcome
+    last = verdict.outcome.reply
     if verdict.result.final == "expired":
-        outcome = Deferred(expiry_reply(outcome.reply))
-    return Notification(verdict.envelope, verdict.notice, outcome, receipt.relay)
+        return Notification(verdict.envelope, verdict.notice, Failed(expiry_reply(last)), receipt.relay, last)
+    return Notification(verdict.envelope, verdict.notice, verdict.outcome, receipt.relay)
 
 
 def _attempt_event(group: Group, verdict: Verdict, receipt: Receipt, now: float, started_at: float) -> DeliveryAttempt:

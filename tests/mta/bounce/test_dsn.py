@@ -130,6 +130,17 @@ def test_a_failure_of_our_own_names_no_remote_server() -> None:
     assert recipient["Diagnostic-Code"] is None
 
 
+def test_an_expired_envelope_has_our_status_and_the_server_s_own_words() -> None:
+    ours = Reply(550, "Envelope expired; last reply: 450 4.2.1 come back", "5.4.7")
+    last = Reply(450, "come back", "4.2.1")
+    made = notification(RecipientReport(envelope(), ours, "192.0.2.1 (mx.far.test)", last_reply=last))
+    _, recipient = status_blocks(made)
+    assert recipient["Status"] == "5.4.7"
+    assert recipient["Diagnostic-Code"] == "smtp; 450 4.2.1 come back"
+    assert b"said: 550" not in made.content
+    assert b"Envelope expired" in made.content
+
+
 @pytest.mark.parametrize(
     ("kind", "relayed", "reply", "action", "status"),
     [
