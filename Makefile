@@ -8,10 +8,13 @@ python_paths := mta operator tests $(wildcard bench)
 packages := paquebot_mta paquebot_operator tests $(wildcard bench)
 # Test processes of the fast part.
 JOBS ?= 2
+# Seconds for each target, and which ones (all if empty).
+FUZZ_SECONDS ?= 60
+FUZZ ?=
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt bench bench-scale bench-latency lock clean
+.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +51,10 @@ layers: setup ## who may import whom
 fmt: setup ## mend what ruff can mend
 	@$(bin)/ruff check --fix $(python_paths)
 	@$(bin)/ruff format $(python_paths)
+
+fuzz: ## feed parsers and sessions with hostile bytes, guided by coverage (FUZZ_SECONDS for each target)
+	@tools/setup fuzz
+	@PYTHONPATH=.cache/fuzz-tools $(bin)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 bench: setup packages ## compare with Postfix on this machine
 	@$(bin)/python -m bench
