@@ -74,7 +74,7 @@ def told_actions(report: EmailMessage) -> dict[str, str]:
     return {str(each["Final-Recipient"]).partition("; ")[2]: str(each["Action"]) for each in blocks(report)[1:]}
 
 
-def returned(report: EmailMessage) -> EmailMessage:
+def returned(report: EmailMessage) -> Message:
     """Return the part that gives the message back."""
     return list(report.iter_parts())[2]
 

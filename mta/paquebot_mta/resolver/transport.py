@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.resolver.questions import Status
-from paquebot_mta.resolver.wire import Query, make_query, parse_response
+from paquebot_mta.resolver.wire import Query, is_lame, make_query, parse_response
 
 MAX_IN_FLIGHT: Final = 256
 ROUNDS: Final = 2
@@ -79,7 +79,7 @@ class Transport:
             return "timeout"
         except (OSError, ValueError, asyncio.IncompleteReadError):
             return "error"
-        return message if message.rcode() in _FINAL_RCODES else "servfail"
+        return message if message.rcode() in _FINAL_RCODES and not is_lame(message) else "servfail"
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -81,6 +81,17 @@ def parse_response(query: Query, wire: bytes) -> dns.message.QueryMessage | None
     return message
 
 
+def is_lame(message: dns.message.QueryMessage) -> bool:
+    """Whether a server only says, without saying so, that it does not know: a referral, or nothing at all.
+
+    It neither has authority nor asks others, and gives no SOA for the absence (RFC 2308, 2.2): as the C library does,
+    another server is asked, as this must never count as "no such record".
+    """
+    knows = message.flags & (dns.flags.AA | dns.flags.RA)
+    has_soa = any(rrset.rdtype == dns.rdatatype.SOA for rrset in message.authority)
+    return message.rcode() == dns.rcode.NOERROR and not (knows or message.answer or has_soa)
+
+
 def read_answer(message: dns.message.QueryMessage, *, trusted: bool) -> Answer | NameLeads:
     """Say what a response says; ``trusted``: believe its AD bit."""
     rcode = message.rcode()

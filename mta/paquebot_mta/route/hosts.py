@@ -15,6 +15,8 @@ _TYPES: Final[dict[Family, tuple[RdType, ...]]] = {
     "IPv4Only": ("A",),
     "IPv6Only": ("AAAA",),
 }
+FAMILY_SECONDS: Final = 2.0
+"""How long a family is waited for when the other one has addresses."""
 _LOOPBACK: Final[dict[RdType, tuple[str, ...]]] = {"A": ("127.0.0.1",), "AAAA": ("::1",)}
 _NO_FAULT: Final[frozenset[Status]] = frozenset({"ok", "nodata", "nxdomain"})
 
@@ -33,17 +35,36 @@ class Addresses(Struct, frozen=True):
     exists: bool = True
 
 
-async def find_addresses(resolver: Resolver, host: str, family: Family) -> Addresses:
-    """Ask for the addresses of a host, both families at once; ``localhost`` is never asked (RFC 6761, 6.3)."""
+async def find_addresses(
+    resolver: Resolver, host: str, family: Family, family_seconds: float = FAMILY_SECONDS
+) -> Addresses:
+    """Ask for the addresses of a host, both families at once; ``localhost`` is never asked (RFC 6761, 6.3).
+
+    A family whose answer is long in coming counts as unanswered when the other one has addresses for
+    ``family_seconds``: name servers that drop what they don't know must not delay the mail.
+    """
     types = _TYPES[family]
     if host == "localhost" or host.endswith(".localhost"):
         return Addresses(tuple(address for rdtype in types for address in _LOOPBACK[rdtype]))
-    answers = await asyncio.gather(*(resolver.ask(host, rdtype) for rdtype in types))
+    answers = await _ask_all(resolver, host, types, family_seconds)
     return Addresses(
         tuple(address for answer in answers for address in answer.records),
         _fault(answers),
         any(answer.status != "nxdomain" for answer in answers),
     )
+
+
+async def _ask_all(resolver: Resolver, host: str, types: tuple[RdType, ...], family_seconds: float) -> list[Answer]:
+    questions = [asyncio.ensure_future(resolver.ask(host, rdtype)) for rdtype in types]
+    try:
+        done, late = await asyncio.wait(questions, return_when=asyncio.FIRST_COMPLETED)
+        if late:
+            has_some = any(each.result().records for each in done)
+            await asyncio.wait(late, timeout=family_seconds if has_some else None)
+        return [each.result() if each.done() else Answer("timeout") for each in questions]
+    finally:
+        for each in questions:
+            each.cancel()
 
 
 def _fault(answers: list[Answer]) -> Status | None:

@@ -100,6 +100,7 @@ async def test_what_does_not_fit_a_datagram_comes_over_tcp() -> None:
     [
         (Fault.SERVFAIL, "servfail"),
         (Fault.REFUSED, "servfail"),
+        (Fault.LAME, "servfail"),
         (Fault.TIMEOUT, "timeout"),
         (Fault.WRONG_ID, "timeout"),
         (Fault.WRONG_QUESTION, "timeout"),
@@ -117,7 +118,7 @@ async def test_faults_are_statuses_within_the_deadline(fault: Fault, status: str
         assert (await resolver(server).ask("example.test", "A")).status == "ok"
 
 
-@pytest.mark.parametrize("fault", [Fault.SERVFAIL, Fault.TIMEOUT, Fault.WRONG_ID, Fault.TCP_REFUSED])
+@pytest.mark.parametrize("fault", [Fault.SERVFAIL, Fault.TIMEOUT, Fault.WRONG_ID, Fault.LAME, Fault.TCP_REFUSED])
 async def test_the_next_server_is_asked_if_one_fails(fault: Fault) -> None:
     async with DnsServer(ZONES, faults={"example.test": fault}) as bad, DnsServer(ZONES) as good:
         assert (await resolver(bad, good, seconds=0.4).ask("example.test", "A")).status == "ok"
