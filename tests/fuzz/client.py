@@ -26,6 +26,8 @@ from tests.fuzz.material import has_bare_line_end
 from tests.fuzz.transport import FakeTls, FakeTransport
 
 CONTENT: Final = (b"From: a@origin.test\r\n\r\n", b".dot\r\n..two\r\nhello" * 3 + b"\r\n.\r\n")
+_STUFFED: Final = (b"\r\n" + b"".join(CONTENT)).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
+_NEVER: Final = 1 << 30
 _MSGID: Final = Msgid("0badcafe")
 _SESSION: Final = SessionId("00000000deadbeef")
 _SETTINGS: Final = ClientSettings(
@@ -82,7 +84,7 @@ class Stage:
     def __init__(self, *, lmtp: bool, tls: bool, login: bool) -> None:
         self.events: list[Event] = []
         self.fed = 0
-        self.dot_at = 1 << 30
+        self.dot_at = _NEVER
         """How much the server had said when the first final dot was sent."""
         self.wire = FuzzedWire()
         self.transport = _Transport(self)
@@ -127,6 +129,8 @@ class Stage:
         sent = bytes(self.transport.written)
         assert not has_bare_line_end(sent)
         assert b"\0" not in sent
+        if self.dot_at < _NEVER:
+            assert _STUFFED in sent
         assert b"secret" not in repr(self.events).encode()
 
 

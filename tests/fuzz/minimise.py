@@ -1,6 +1,7 @@
-"""``python -m tests.fuzz.minimise [NAME ...]``: keep of each target's inputs the few small ones that reach everything.
+"""``python -m tests.fuzz.minimise [NAME ...]``: keep of each target's inputs the few small ones that reach the most.
 
-What ``.cache/fuzz`` holds is looked at together with the kept corpus; kept files are named by their content.
+Seeds (``seed-*``) were written by hand and always stay; of what ``.cache/fuzz`` holds and what was kept before, those
+stay that reach what no seed does, named by their content.
 """
 
 import hashlib
@@ -16,7 +17,8 @@ from tests.fuzz.catalogue import CORPUS, TARGETS, Target, kept
 from tests.fuzz.coverage import Arc, lines_of, traced
 
 LARGEST_BYTES: Final = 8_192
-MOST_FILES: Final = 40
+MOST_FILES: Final = 16
+SEED: Final = "seed-"
 
 
 @click.command()
@@ -24,10 +26,12 @@ MOST_FILES: Final = 40
 def main(names: tuple[str, ...]) -> None:
     """Choose anew for all targets, or for those named, and print what they reach."""
     for name in names or TARGETS:
-        inputs = {path.read_bytes() for path in (*kept(name), *_found(name)) if path.stat().st_size <= LARGEST_BYTES}
-        chosen, arcs = choose(TARGETS[name], inputs)
+        seeds = {path.read_bytes() for path in kept(name) if path.name.startswith(SEED)}
+        paths = (path for path in (*kept(name), *_found(name)) if path.stat().st_size <= LARGEST_BYTES)
+        inputs = {path.read_bytes() for path in paths} - seeds
+        chosen, arcs = choose(TARGETS[name], inputs, seeds)
         _write(CORPUS / name, chosen)
-        click.echo(f"{name}: {len(inputs)} inputs, {len(chosen)} kept, {sum(map(len, chosen))} bytes")
+        click.echo(f"{name}: {len(seeds)} seeds, {len(chosen)} of {len(inputs)} others, {len(arcs)} steps")
         for line in _report(arcs):
             click.echo(f"  {line}")
 
@@ -36,15 +40,21 @@ def _found(name: str) -> list[Path]:
     return [path for path in (WORK / name).glob("*") if not path.name.startswith(BROKEN)]
 
 
-def choose(target: Target, inputs: Iterable[bytes]) -> tuple[list[bytes], set[Arc]]:
-    """Choose inputs that reach together what all reach, what adds most first; at most ``MOST_FILES``."""
+def choose(target: Target, inputs: Iterable[bytes], seeds: Iterable[bytes] = ()) -> tuple[list[bytes], set[Arc]]:
+    """Choose inputs that reach what the seeds don't, what adds most first, small ones first, at most ``MOST_FILES``.
+
+    Returns the inputs, and all that they reach together with the seeds.
+    """
+    seen = set[Arc]().union(*(_reach(target, each) for each in seeds))
     reached = {each: _reach(target, each) for each in sorted(inputs, key=lambda each: (len(each), each))}
-    everything, seen, chosen = set[Arc]().union(*reached.values()), set[Arc](), list[bytes]()
-    while seen != everything and len(chosen) < MOST_FILES:
+    chosen: list[bytes] = []
+    while reached and len(chosen) < MOST_FILES:
         best = max(reached, key=lambda each: len(reached[each] - seen))
+        if reached[best] <= seen:
+            break
         chosen.append(best)
         seen |= reached.pop(best)
-    return chosen, everything
+    return chosen, seen
 
 
 def _reach(target: Target, data: bytes) -> set[Arc]:
@@ -58,7 +68,7 @@ def _write(place: Path, chosen: list[bytes]) -> None:
     place.mkdir(parents=True, exist_ok=True)
     names = {hashlib.sha256(each).hexdigest()[:16]: each for each in chosen}
     for path in place.iterdir():
-        if path.name not in names:
+        if path.name not in names and not path.name.startswith(SEED):
             path.unlink()
     for name, content in names.items():
         (place / name).write_bytes(content)

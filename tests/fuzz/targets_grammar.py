@@ -31,8 +31,9 @@ def fuzz_command(data: bytes) -> None:
         _parse(command.argument, choice)
     except CommandError as refusal:
         wire = refusal.reply.encode()
-        assert wire.count(b"\n") == 1
         assert wire.startswith(b"5")
+        assert wire[:-2].decode().isprintable()
+        assert wire.endswith(b"\r\n")
 
 
 def _parse(argument: str, choice: int) -> None:
