@@ -1,5 +1,6 @@
 """A log line as bytes: JSON for machines, coloured text for people. Control characters are escaped in both."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -10,6 +11,10 @@ Value = str | int | float | bool
 _MAX_VALUE: Final = 2_048
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "1;31"}
 _LEVEL_WIDTH: Final = 7
+# As numbers: a byte is found four times faster than a string of one byte.
+_BACKSLASH: Final = 0x5C
+_DELETE: Final = 0x7F
+_MILLION: Final = 1_000_000
 _DELAY: Final = "delay_seconds"
 _ENCODE: Final = msgspec.json.Encoder().encode
 
@@ -54,11 +59,13 @@ class Timestamps:
     def now(self) -> str:
         """Spell the present."""
         now = self._wall_clock()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._text}.{int((now - second) * 1_000_000):06d}Z"
+        passed = now - self._second
+        if not 0 <= passed < 1:
+            self._second = math.floor(now)
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(self._second))
+            passed = now - self._second
+        # The leading one makes six digits of any fraction, faster than a format does.
+        return f"{self._text}{str(_MILLION + int(passed * _MILLION))[1:]}Z"
 
 
 def render_json(head: Head, ts: str, fields: dict[str, Value]) -> bytes:
@@ -68,10 +75,9 @@ def render_json(head: Head, ts: str, fields: dict[str, Value]) -> bytes:
     except UnicodeEncodeError:  # a lone surrogate
         body = b""
     # Three looks at the whole are cheaper than one at each value: JSON escapes control characters, the rest is ASCII.
-    if not body.isascii() or b"\\" in body or b"\x7f" in body or not 2 < len(body) <= _MAX_VALUE:
+    if not body.isascii() or _BACKSLASH in body or _DELETE in body or not 2 < len(body) <= _MAX_VALUE:
         body = _ENCODE({key: clean(value) if isinstance(value, str) else value for key, value in fields.items()})
-    separator = b"," if fields else b""
-    return b'{"ts":"' + ts.encode() + head.json + separator + body[1:] + b"\n"
+    return b'{"ts":"%b%b%b%b\n' % (ts.encode(), head.json, b"," if fields else b"", body[1:])
 
 
 def render_text(head: Head, ts: str, fields: dict[str, Value], *, colour: bool) -> bytes:

@@ -17,7 +17,7 @@ from paquebot_mta.telemetry.events import ConfigEvent, Direction, Event, LinkAut
 from paquebot_mta.telemetry.log import Log, renderer
 from paquebot_mta.telemetry.lognames import LOG_NAMES, Level
 from paquebot_mta.telemetry.privacy import Mode, Privacy, privacy_of
-from paquebot_mta.telemetry.render import Head, duration, render_text
+from paquebot_mta.telemetry.render import Head, Timestamps, duration, render_text
 from paquebot_mta.telemetry.sink import BufferedSink, MemorySink
 from tests.mta.telemetry.samples import (
     CANARY,
@@ -189,6 +189,19 @@ def test_the_readable_form_is_opensmtpds() -> None:
     text = render_text(head, ts, {"to": "a@example.test", "delay_seconds": 125.0, "stat": '250 "ok"'}, colour=False)
     assert text == b'22:13:20.500 info    delivery.delivered to=a@example.test stat="250 \\"ok\\"" delay=2m5s\n'
     assert b"\x1b[32m" in render_text(head, ts, {}, colour=True)
+
+
+def test_each_line_has_its_own_time_forwards_and_backwards() -> None:
+    moments = [1_700_000_000.0, 1_700_000_000.0625, 1_700_000_000.984375, 1_700_000_001.25, 1_699_999_999.5, 0.5]
+    timestamps = Timestamps(iter(moments).__next__)
+    assert [timestamps.now() for _ in moments] == [
+        "2023-11-14T22:13:20.000000Z",
+        "2023-11-14T22:13:20.062500Z",
+        "2023-11-14T22:13:20.984375Z",
+        "2023-11-14T22:13:21.250000Z",
+        "2023-11-14T22:13:19.500000Z",
+        "1970-01-01T00:00:00.500000Z",
+    ]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0s"), (1, "1s"), (125, "2m5s"), (90_000, "1d1h")])
