@@ -1,6 +1,6 @@
 """What an outcome means for its envelope: pure, so every rule of retry and expiry can be tested without a queue."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -11,6 +11,8 @@ from paquebot_mta.mail.outcome import Deferred, Delivered, Looped, Outcome
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.schedule.backoff import expires_at, next_attempt_at
 
+REMEMBERED_CHARACTERS: Final = 1_000
+"""What is kept of a reply while its envelope waits; a hostile server must not fill the queue with its words."""
 Notice = Literal["", "failure", "delay", "success"]
 
 
@@ -50,7 +52,7 @@ def judge(message: Message, attempted: Attempted, *, local: bool, queue: Queue, 
     state = EnvelopeState(
         attempts=attempted.state.attempts + _counts_as_attempt(outcome),
         last_attempt_at=now,
-        last_reply=outcome.reply,
+        last_reply=_remembered(outcome.reply),
         warned_at=attempted.state.warned_at,
     )
     if isinstance(outcome, Deferred):
@@ -59,6 +61,13 @@ def judge(message: Message, attempted: Attempted, *, local: bool, queue: Queue, 
         wanted = Notify.SUCCESS in envelope.notify and not outcome.dsn_passed
         return _final(envelope, outcome, state, "delivered", "success" if wanted else "")
     return _final(envelope, outcome, state, "looped" if isinstance(outcome, Looped) else "bounced", "failure")
+
+
+def _remembered(reply: Reply) -> Reply:
+    """Cut a reply to what someone will read."""
+    if len(reply.text) <= REMEMBERED_CHARACTERS:
+        return reply
+    return Reply(reply.code, reply.text[:REMEMBERED_CHARACTERS], reply.status)
 
 
 def _counts_as_attempt(outcome: Outcome) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from paquebot_mta.config.service import Queue
-from paquebot_mta.dispatch.judge import Attempted, Verdict, judge
+from paquebot_mta.dispatch.judge import REMEMBERED_CHARACTERS, Attempted, Verdict, judge
 from paquebot_mta.mail.envelope import EnvelopeState, Notify
 from paquebot_mta.mail.outcome import Deferred, Delivered, Failed, Looped, Outcome
 from paquebot_mta.mail.reply import Reply
@@ -63,6 +63,11 @@ def test_mail_that_is_held_back_keeps_its_place_in_the_time_table() -> None:
         state = verdict_of(Deferred(LATER, retry_after_seconds=15), age=age, state=state).result.state
     assert (state.attempts, state.due_at) == (0, CREATED + 315)
     assert verdict_of(Deferred(LATER), age=315, state=state).result.state.due_at == CREATED + 400
+
+
+def test_a_long_reply_is_remembered_cut() -> None:
+    state = verdict_of(Deferred(Reply(451, "x" * 8_192, "4.7.1"))).result.state
+    assert state.last_reply == Reply(451, "x" * REMEMBERED_CHARACTERS, "4.7.1")
 
 
 def test_the_last_attempt_is_at_the_end_of_the_time_to_live() -> None:
