@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz NAME --seconds N``: fuzz with atheris, guided by the coverage of ``paquebot_mta``.
+"""``python -m tests.fuzz NAME --seconds N``: fuzz with atheris, guided by coverage.
 
 Starts from the kept corpus; what is found on the way, and any input that breaks a target, stays in ``.cache/fuzz``.
 """
@@ -12,6 +12,8 @@ import click
 
 WORK: Final = Path(".cache/fuzz")
 BROKEN: Final = "broken-"
+_GUIDES: Final = ("paquebot_mta", "dns")
+"""Packages whose coverage guides: ours, and the one that reads answers of name servers for us."""
 _SLOWEST_INPUT_SECONDS: Final = 10
 _MEMORY_MIB: Final = 2_048
 
@@ -50,7 +52,7 @@ def fuzz(name: str, seconds: int, longest: int) -> None:
     except ImportError:
         raise click.ClickException("atheris is not installed: `make fuzz` brings it") from None
     atheris.enabled_hooks.add("str")  # "RegEx" fails on patterns of bytes
-    with atheris.instrument_imports(include=["paquebot_mta"]):
+    with atheris.instrument_imports(include=list(_GUIDES)):
         from tests.fuzz.catalogue import CORPUS, TARGETS
     if name not in TARGETS:
         raise click.BadParameter(f"one of {', '.join(TARGETS)}", param_hint="NAMES")

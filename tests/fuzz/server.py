@@ -28,7 +28,6 @@ from tests.fuzz.transport import FakeTls, FakeTransport
 
 LIMITS: Final = Limits(message_bytes=20_000, header_bytes=8_192, recipients=5, errors=10, junk_commands=12)
 LISTENERS: Final = ("mx", "submission", "lmtp")
-_FAULT: Final = SpoolError(Reply(451, "Temporary failure", "4.3.0"), "scripted")
 _REPLIES: Final = re.compile(rb"(?:(?:[2-5][0-9]{2}-[^\r\n\0]*\r\n)*[2-5][0-9]{2} [^\r\n\0]*\r\n)*")
 _LINE_BYTES: Final = 4_096
 
@@ -54,6 +53,10 @@ class Passwords:
         return AuthResult(success=False, handled=False)
 
 
+def _fault() -> SpoolError:
+    return SpoolError(Reply(451, "Temporary failure", "4.3.0"), "scripted")
+
+
 class MemoryDraft:
     """A message on its way in; every one must be committed or aborted."""
 
@@ -74,12 +77,12 @@ class MemoryDraft:
 
     async def drain(self) -> None:
         if self._spool.fault == 2:
-            raise _FAULT
+            raise _fault()
 
     async def commit(self, message: Message) -> None:
         assert not self.ended
         if self._spool.fault == 3:
-            raise _FAULT
+            raise _fault()
         assert (message.msgid, message.size) == (self.msgid, self.size)
         assert message.envelopes
         self.ended = True
@@ -100,7 +103,7 @@ class MemorySpool:
 
     def create(self, *, size_hint: int = 0) -> MemoryDraft:
         if self.fault == 1:
-            raise _FAULT
+            raise _fault()
         self.drafts.append(MemoryDraft(self, new_msgid(self._random.getrandbits)))
         return self.drafts[-1]
 
