@@ -1,6 +1,5 @@
 """TLS towards next hops: one context for each policy, and names for verification."""
 
-import ipaddress
 import os
 import ssl
 from collections.abc import Mapping
@@ -83,15 +82,6 @@ def _load_chain(context: ssl.SSLContext, certificate: Certificate, name: str) ->
 def verification_name(name: str, address: str) -> str:
     """Name to ask for (SNI, RFC 6066) and to verify: the next hop's, its address if it has no name."""
     return name.rstrip(".") or address
-
-
-def is_address(name: str) -> bool:
-    """Whether the name is an IP address: those are not sent as SNI."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def failure_reason(error: BaseException) -> Reason:
