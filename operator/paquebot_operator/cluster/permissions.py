@@ -1,0 +1,59 @@
+"""What the operator may do, and why: the one table that the chart's Role and the tests of refusals are made from.
+
+``list`` and ``watch`` of Secrets and ConfigMaps are not in it: those that objects refer to are read by name.
+"""
+
+from typing import Final, NamedTuple
+
+Verbs = tuple[str, ...]
+READ: Final[Verbs] = ("get", "list", "watch")
+OWN: Final[Verbs] = ("get", "list", "create", "patch", "delete")
+
+
+class Permission(NamedTuple):
+    """Verbs on resources of one API group, in each namespace that is watched."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: Verbs
+    why: str
+
+
+IN_WATCHED_NAMESPACES: Final = (
+    Permission(
+        "paquebot.dev", ("mailservices", "maildomains", "tables", "mailfilters"), READ, "what users want; never written"
+    ),
+    Permission(
+        "paquebot.dev",
+        ("mailservices/status", "maildomains/status", "tables/status", "mailfilters/status"),
+        ("patch",),
+        "conditions, what is programmed, DNS records",
+    ),
+    Permission("", ("pods",), ("get", "list", "watch", "patch"), "who must take a configuration; the nudge annotation"),
+    Permission(
+        "",
+        ("secrets",),
+        ("get", "create", "patch", "delete"),
+        "referenced ones are read by name; configuration and managed DKIM keys are written",
+    ),
+    Permission("", ("configmaps",), ("get",), "referenced ones are read by name"),
+    Permission("", ("services", "serviceaccounts"), OWN, "listeners' Services, the pods' account without a token"),
+    Permission(
+        "",
+        ("persistentvolumeclaims",),
+        ("get", "list", "create", "patch"),
+        "the queue's volume; never deleted, it holds mail",
+    ),
+    Permission("apps", ("deployments", "statefulsets"), OWN, "the pods"),
+    Permission("policy", ("poddisruptionbudgets",), OWN, "how many pods may be away"),
+    Permission("networking.k8s.io", ("networkpolicies",), OWN, "who may reach the pods"),
+    Permission("autoscaling", ("horizontalpodautoscalers",), OWN, "spec.autoscaling"),
+    Permission(
+        "monitoring.coreos.com", ("podmonitors", "prometheusrules"), OWN, "where the Prometheus operator's CRDs are"
+    ),
+    Permission("events.k8s.io", ("events",), ("create",), "transitions of conditions"),
+)
+
+IN_OWN_NAMESPACE: Final = (
+    Permission("coordination.k8s.io", ("leases",), ("get", "create", "update"), "one of several operators works"),
+)

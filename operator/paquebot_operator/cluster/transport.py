@@ -1,0 +1,110 @@
+"""One request to the API server over kubernetes.aio's pool: bytes in, bytes out, a deadline, an error by type."""
+
+import asyncio
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, Protocol
+
+import aiohttp
+import msgspec
+from kubernetes.aio import config as kube_config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from paquebot_operator.cluster.errors import BusyError, error_of
+
+CONNECT_SECONDS: Final = 3.0
+REQUEST_SECONDS: Final = 10.0
+CONNECTIONS: Final = 48
+USER_AGENT: Final = "paquebot-operator"
+
+
+class Observe(Protocol):
+    """Hears of each request: verb and resource for people, status 0 without an answer, seconds taken."""
+
+    def __call__(self, verb: str, resource: str, status: int, seconds: float) -> None:
+        """Count it."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked; ``verb`` and ``resource`` are labels of metrics."""
+
+    verb: str
+    resource: str
+    method: str
+    target: str
+    body: Any = None
+    content_type: str = "application/json"
+    accept: str = "application/json"
+    timeout_seconds: float = REQUEST_SECONDS
+
+
+async def load_configuration(kubeconfig: Path | None) -> Configuration:
+    """Find the API server: a kubeconfig, else the pod's service account.
+
+    Raises:
+        kubernetes.aio.config.ConfigException: neither is there, or can't be read.
+    """
+    configuration = Configuration()
+    if kubeconfig is not None:
+        await kube_config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(kubeconfig), client_configuration=configuration
+        )
+    else:
+        kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    configuration.connection_pool_maxsize = CONNECTIONS
+    return configuration
+
+
+class Sends(Protocol):
+    """Sends requests."""
+
+    async def send(self, request: Request) -> bytes:
+        """Return the body of a 2xx; raises ClusterError."""
+
+    async def close(self) -> None:
+        """Close connections."""
+
+
+class Transport:
+    """Sends requests; knows nothing of objects."""
+
+    def __init__(self, configuration: Configuration, observe: Observe) -> None:
+        self._configuration = configuration
+        self._client = ApiClient(configuration)
+        self._observe = observe
+
+    async def send(self, request: Request) -> bytes:
+        """Send a request and return the body of a 2xx.
+
+        Raises:
+            ClusterError: no answer in time, or another answer.
+        """
+        started, status = monotonic(), 0
+        try:
+            async with asyncio.timeout(request.timeout_seconds + 1):
+                status, body, retry_after = await self._exchange(request)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise BusyError(0, f"no answer: {type(error).__name__} {error}".strip()) from None
+        finally:
+            self._observe(request.verb, request.resource, status, monotonic() - started)
+        if not 200 <= status < 300:
+            raise error_of(status, body, retry_after)
+        return body
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def _exchange(self, request: Request) -> tuple[int, bytes, str | None]:
+        headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": USER_AGENT}
+        token = await self._configuration.get_api_key_with_prefix("BearerToken")
+        if token:
+            headers["Authorization"] = token
+        answer = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
+            request.method,
+            self._configuration.host.rstrip("/") + request.target,
+            headers=headers,
+            body=request.body,
+            _request_timeout=aiohttp.ClientTimeout(total=request.timeout_seconds, connect=CONNECT_SECONDS),
+        )
+        return answer.status, await answer.read(), answer.headers.get("Retry-After")
