@@ -136,7 +136,7 @@ class DestinationLimits(Value, frozen=True, kw_only=True):
         connections: open at once. messages_per_session: on one connection.
         messages_per_minute: started, evenly spread; None for no limit.
         connection_delay_seconds: least time between the openings of two connections.
-        tls: towards the domains' MX hosts, instead of the action's.
+        tls: towards the domains' MX hosts, instead of the action's; a smarthost has the action's alone.
     """
 
     domain: str

@@ -1,4 +1,4 @@
-"""The command lines of an outbound transaction, with what the extensions allow (RFC 1870, 3461, 6152, 6531)."""
+"""The command lines of an outbound transaction, with what the extensions allow (RFC 1870, 3461, 6152, 6531, 6533)."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -41,7 +41,13 @@ def _rcpt_parameters(envelope: Envelope, offered: Capabilities) -> Iterator[str]
     if envelope.notify:
         yield "NOTIFY=" + ",".join(str(each.name) for each in _NOTIFY if each in envelope.notify)
     if envelope.original_recipient:
-        yield f"ORCPT={envelope.original_recipient}"
+        original = envelope.original_recipient
+        yield f"ORCPT={original if offered.smtputf8 else _in_ascii(original)}"
+
+
+def _in_ascii(original_recipient: str) -> str:
+    """Spell ORCPT for a next hop without SMTPUTF8 as utf-8-addr-xtext: ``\\x{FC}`` (RFC 6533, 3)."""
+    return "".join(char if char.isascii() else f"\\x{{{ord(char):X}}}" for char in original_recipient)
 
 
 def _is_ascii(task: Task) -> bool:

@@ -73,7 +73,9 @@ class Transaction:
         try:
             await self._converse()
         except SessionFaultError as fault:
-            self._break(faults.LOST_AFTER_DOT if self._dot_sent else fault.reply)
+            if self._dot_sent:
+                self._settle_with(Deferred(faults.LOST_AFTER_DOT, ambiguous=True))
+            self._break(fault.reply)
         except BareLineEndError:
             self._break(faults.BAD_CONTENT)
         self._report_end()

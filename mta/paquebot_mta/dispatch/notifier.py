@@ -107,7 +107,7 @@ class BounceNotifier:
             envelope,
             notification.outcome.reply,
             remote=notification.remote,
-            relayed=bool(notification.remote),
+            relayed=notification.relayed,
             attempted_at=self._clock(),
             retry_until=message.created_at + ttl_seconds if notification.kind == "delay" else 0.0,
             last_reply=notification.last_reply,

@@ -32,6 +32,7 @@ class Notification(Struct, frozen=True):
     Attributes:
         outcome: of the last attempt; for an expired envelope a failure that says so.
         remote: the server that said it, ``192.0.2.1 (mx.example.org)``, empty for local deliveries.
+        relayed: it is a next hop on the way; an LMTP server's 2yz is the final delivery (RFC 2033, 4.2).
         last_reply: what it said last, where the outcome is our own.
     """
 
@@ -39,6 +40,7 @@ class Notification(Struct, frozen=True):
     kind: str
     outcome: Outcome
     remote: str
+    relayed: bool = False
     last_reply: Reply | None = None
 
 
@@ -88,7 +90,7 @@ class Settler:
         for verdict in verdicts:
             self._emit(_attempt_event(group, verdict, receipt, now, started_at))
         message = group.stored.message
-        if notifications := [_notification(verdict, receipt) for verdict in verdicts if verdict.notice]:
+        if notifications := [_notification(group, verdict, receipt) for verdict in verdicts if verdict.notice]:
             await self._durably(lambda: self._notifier.notify(message, notifications))
         await self._durably(lambda: self._spool.update([verdict.result for verdict in verdicts]))
         for verdict in verdicts:
@@ -138,12 +140,17 @@ class Settler:
             return
 
 
-def _notification(verdict: Verdict, receipt: Receipt) -> Notification:
+def _notification(group: Group, verdict: Verdict, receipt: Receipt) -> Notification:
     """What the sender is to be told; an expired envelope fails for good, whatever its last reply was."""
-    last = verdict.outcome.reply
-    if verdict.result.final == "expired":
-        return Notification(verdict.envelope, verdict.notice, Failed(expiry_reply(last)), receipt.relay, last)
-    return Notification(verdict.envelope, verdict.notice, verdict.outcome, receipt.relay)
+    last, expired = verdict.outcome.reply, verdict.result.final == "expired"
+    return Notification(
+        verdict.envelope,
+        verdict.notice,
+        Failed(expiry_reply(last)) if expired else verdict.outcome,
+        receipt.relay,
+        relayed=group.transport == "relay",
+        last_reply=last if expired else None,
+    )
 
 
 def _attempt_event(group: Group, verdict: Verdict, receipt: Receipt, now: float, started_at: float) -> DeliveryAttempt:

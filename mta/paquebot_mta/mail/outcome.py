@@ -23,10 +23,12 @@ class Deferred(Struct, frozen=True, tag="TempFail"):
     Attributes:
         reply: why (4yz).
         retry_after_seconds: it was held back, not tried, and may be tried after that; None lets the back-off decide.
+        ambiguous: the end of data was sent and not answered, so the next attempt may make a second copy.
     """
 
     reply: Reply
     retry_after_seconds: float | None = None
+    ambiguous: bool = False
 
 
 class Failed(Struct, frozen=True, tag="PermFail"):

@@ -153,6 +153,8 @@ class Plant:
         gauges.read_queue(metrics, self.dispatcher, self.spool)
         gauges.read_routes(metrics, self._route_infos)
         metrics.read("paquebot_listener_up", lambda: {(name,): 1.0 for name in self.acceptor.addresses()})
+        metrics.read("paquebot_smtp_stressed", lambda: float(self.acceptor.stressed))
+        metrics.set("paquebot_config_domains", float(len(self.live.config.domains)))
         metrics.read("paquebot_tls_certificate_not_after_timestamp_seconds", lambda: ends)
 
 

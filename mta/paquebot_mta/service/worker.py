@@ -129,6 +129,7 @@ class Worker:
         if self._options.worker is None:
             running.append(await start_admin_port(self._options.admin_host, self._options.admin_port, [controls]))
         self._metrics.read("paquebot_draining", lambda: float(self._draining))
+        self._metrics.read("paquebot_ready", lambda: float(self._status(()).ready))
         return running
 
     def _parts(self, plant: Plant) -> Parts:

@@ -43,6 +43,7 @@ SESSION: Final = (
         of.COMMAND,
         sparse=True,
     ),
+    gauge("smtp_stressed", "1 while slow clients are waited for less.", "listeners", merge="max"),
     counter("smtp_limit_hits", "Limits enforced.", "LimitHit", of.DIRECTION, of.LIMIT),
 )
 
@@ -110,6 +111,15 @@ QUEUE: Final = (
     counter("queue_enqueued", "Envelopes that entered the queue.", "QueueEvent committed", of.SOURCE),
     counter("queue_recovered", "Envelopes found on the volume at start.", "QueueEvent recovered"),
     counter("queue_dequeued", "Envelopes that left the queue.", "QueueEvent", of.DEQUEUE_RESULT),
+    counter(
+        "queue_possible_duplicates",
+        "Envelopes that may arrive twice: a delivery ended between the end of data and its stored result.",
+        "DeliveryAttempt (unanswered), Notice queue.opened (recovery)",
+        of.DUPLICATE,
+    ),
+    counter("queue_commits", "Groups of records that were made durable together.", "queue"),
+    counter("queue_syncs", "Syncs of the volume.", "queue"),
+    gauge("queue_writable", "1 while the volume takes mail, 0 while it is out of order.", "queue", merge="min"),
     counter("queue_corrupt", "Records that couldn't be read.", "QueueEvent corrupt"),
     gauge("queue_volume_size_bytes", "Size of the queue's volume.", "queue", merge="max"),
     gauge("queue_volume_free_bytes", "Free bytes on the queue's volume.", "queue", merge="min"),
@@ -176,6 +186,8 @@ PROCESS: Final = (
         merge="min",
     ),
     gauge("listener_up", "Whether a listener accepts sessions.", "listeners", of.ENDPOINT, merge="min"),
+    gauge("ready", "1 while the process can take mail.", "service", merge="min"),
+    gauge("config_domains", "Hosted domains of the configuration in force.", "service", merge="max"),
     gauge("draining", "Whether the process is leaving.", "service", merge="max"),
     histogram("event_loop_lag_seconds", "How late the event loop is.", "service", _LOOP_SECONDS),
     counter("log_lines", "Log lines written.", "log", of.LEVEL),

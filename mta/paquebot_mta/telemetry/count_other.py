@@ -50,6 +50,7 @@ def _delivery(store: Store) -> Count:
     delays = store.series("paquebot_delivery_delay_seconds")
     durations = store.series("paquebot_delivery_attempt_duration_seconds")
     first = store.series("paquebot_queue_first_attempt_delay_seconds")
+    duplicates = store.series("paquebot_queue_possible_duplicates_total")
     fail = _failure(store)
 
     def count(event: DeliveryAttempt) -> None:
@@ -62,6 +63,8 @@ def _delivery(store: Store) -> Count:
             delays.observe((event.transport,), event.delay_seconds)
         else:
             fail(event)
+            if isinstance(event.outcome, Deferred) and event.outcome.ambiguous:
+                duplicates.add(("unanswered",))
 
     return count
 
@@ -114,11 +117,14 @@ def _tls_failure(store: Store) -> Count:
 
 def _notice(store: Store) -> Count:
     transitions = store.series("paquebot_route_transitions_total")
+    duplicates = store.series("paquebot_queue_possible_duplicates_total")
 
     def count(event: Notice) -> None:
         part, _, change = event.event.partition(".")
         if part == "route":
             transitions.add((endpoint_of(str(event.details["relay"])), change, str(event.details["reason"])))
+        elif event.event == "queue.opened":
+            duplicates.add(("recovery",), float(event.details.get("possible_duplicates", 0)))
 
     return count
 

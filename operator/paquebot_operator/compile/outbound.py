@@ -1,9 +1,11 @@
 """Sending, of a MailService, into the contract's."""
 
 import re
+from collections.abc import Sequence
 
 from paquebot_mta.config import service as contract
 from paquebot_operator.api import outbound as api
+from paquebot_operator.api.actions import NamedAction
 from paquebot_operator.compile import names
 from paquebot_operator.compile.actions import client_tls
 from paquebot_operator.compile.scope import Scope
@@ -13,8 +15,9 @@ _PATTERN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _MAX_STARS = 8
 
 
-def compile_outbound(outbound: api.Outbound, scope: Scope) -> contract.Outbound:
-    """Limits, waits, penalties and destinations."""
+def compile_outbound(outbound: api.Outbound, actions: Sequence[NamedAction], scope: Scope) -> contract.Outbound:
+    """Limits, waits, penalties and destinations; ``actions`` are the service's."""
+    _refuse_idle_tls(outbound.destinations, actions, scope)
     return contract.Outbound(
         helo=names.optional_domain_name(outbound.helo, "spec.outbound.helo", scope.report),
         family=outbound.family,
@@ -88,6 +91,18 @@ def _destinations(destinations: tuple[api.Destination, ...], scope: Scope) -> tu
             scope.report.refuse(names.INVALID, f"{path}.domain", "is there twice: the first one would always count")
         compiled[limits.domain] = limits
     return tuple(compiled.values())
+
+
+def _refuse_idle_tls(destinations: Sequence[api.Destination], actions: Sequence[NamedAction], scope: Scope) -> None:
+    """A destination's TLS is that of its MX hosts: where all mail goes through smarthosts nobody would see to it."""
+    relays = [action.relay for action in actions if action.relay is not None]
+    if not relays or any(relay.host is None for relay in relays):
+        return
+    for place, each in enumerate(destinations):
+        if each.tls is not None:
+            path = f"spec.outbound.destinations[{place}].tls"
+            message = "has no effect, for all relaying goes through smarthosts: write tls in the action's relay"
+            scope.report.refuse(names.INVALID, path, message)
 
 
 def _destination(destination: api.Destination, path: str, scope: Scope) -> contract.DestinationLimits:

@@ -86,7 +86,7 @@ def _shard(service: MailService, scope: Scope, attached: _Attached) -> ServiceSh
         action.name: compile_action(action, f"spec.actions[{place}]", scope)
         for place, action in enumerate(spec.actions)
     }
-    outbound = compile_outbound(spec.outbound, scope)
+    outbound = compile_outbound(spec.outbound, spec.actions, scope)
     shard = ServiceShard(
         name=str(key_of(service)),
         hostname=hostname,

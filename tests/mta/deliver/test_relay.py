@@ -73,6 +73,21 @@ async def test_parameters_are_sent_when_offered() -> None:
     assert arrived.recipients[0].parameters == ("NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;a@mx.test")
 
 
+@pytest.mark.parametrize(
+    ("offered", "expected"),
+    [(("DSN", "SMTPUTF8", "8BITMIME"), "ORCPT=utf-8;grüße@x.test"), (("DSN",), "ORCPT=utf-8;gr\\x{FC}\\x{DF}e@x.test")],
+)
+async def test_an_international_orcpt_is_escaped_for_a_next_hop_without_smtputf8(
+    offered: tuple[str, ...], expected: str
+) -> None:
+    original = "utf-8;grüße@x.test"
+    envelope = Envelope(Evpid("0badcafe00000001"), "a@mx.test", "a@mx.test", "out", original_recipient=original)
+    async with FakeMx(Script(extensions=offered)) as mx, relay_rig() as rig:
+        outcome = await rig.outcome(route_to(mx), make_task(envelopes=(envelope,)))
+        assert mx.transactions[0].recipients[0].parameters == (expected,)
+    assert isinstance(outcome, Delivered)
+
+
 async def test_no_parameter_is_sent_that_was_not_offered() -> None:
     task = make_task(body="8BITMIME", smtputf8=True, dsn_return="FULL", dsn_envelope_id="x")
     async with FakeMx(Script(extensions=())) as mx, relay_rig() as rig:

@@ -195,3 +195,11 @@ async def test_unreadable_content_defers() -> None:
         task = type(task)(task.message, task.envelopes, task.reverse_path, broken, task.before_final_dot)  # type: ignore[arg-type]
         assert isinstance(await rig.outcome(route_to(mx), task), Deferred)
         assert mx.contents == []
+
+
+@pytest.mark.parametrize(("phase", "ambiguous"), [("DATA", False), ("BODY", False), ("DOT", True)])
+async def test_only_an_unanswered_end_of_data_is_ambiguous(phase: str, ambiguous: bool) -> None:
+    async with FakeMx(Script({phase: DROP})) as mx, relay_rig() as rig:
+        outcome = await rig.outcome(route_to(mx), make_task())
+    assert isinstance(outcome, Deferred)
+    assert outcome.ambiguous is ambiguous

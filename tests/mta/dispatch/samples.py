@@ -1,6 +1,6 @@
 """Messages and configurations for tests of the dispatcher."""
 
-from paquebot_mta.config.actions import Action, Discard, Maildir, Relay
+from paquebot_mta.config.actions import Action, Discard, Lmtp, Maildir, Relay
 from paquebot_mta.config.domains import Domain
 from paquebot_mta.config.service import MtaConfig, Outbound, OutboundLimits, Queue, ServiceShard
 from paquebot_mta.mail.envelope import Envelope, EnvelopeState, Message, Notify, Stored
@@ -36,6 +36,7 @@ def config(*, recipients_per_transaction: int = 100, mail_from: str = "") -> Mta
     actions = {
         "out": Action(relay=Relay(mail_from=mail_from)),
         "smart": Action(relay=Relay(host="smart.test")),
+        "lmtp": Action(lmtp=Lmtp(destination="lmtp.test:24")),
         "drop": Action(discard=Discard()),
     }
     limits = OutboundLimits(recipients_per_transaction=recipients_per_transaction)

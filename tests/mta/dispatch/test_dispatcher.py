@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
+
 from paquebot_mta.deliver.transport import Task
 from paquebot_mta.dispatch import dispatcher as module
-from paquebot_mta.mail.envelope import Envelope, Stored
+from paquebot_mta.mail.envelope import Envelope, Notify, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.mail.outcome import Outcome
 from paquebot_mta.spool.options import fault
@@ -220,3 +222,15 @@ async def test_what_can_not_be_loaded_together_is_loaded_alone() -> None:
         scene.spool.load_many = broken  # type: ignore[method-assign]
         await scene.advance(401)
         assert scene.results() == ["Deferred", "Delivered"]
+
+
+@pytest.mark.parametrize(("action", "relayed"), [("out", True), ("smart", True), ("lmtp", False), ("drop", False)])
+async def test_only_a_next_hop_on_the_way_relays_an_lmtp_server_delivers(action: str, relayed: bool) -> None:
+    def wanted(msgid: str) -> Envelope:
+        sample = envelope(1, "bob@remote.test", action)
+        return Envelope(evpid(1, msgid), sample.recipient, sample.destination, action, notify=Notify.SUCCESS)
+
+    async with running(always(DELIVERED)) as scene:
+        await scene.queue(wanted)
+        await scene.settle()
+        assert [(each.kind, each.relayed) for each in scene.told] == [("success", relayed)]

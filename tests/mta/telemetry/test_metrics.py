@@ -15,6 +15,7 @@ from paquebot_mta.telemetry.events import (
     Event,
     LinkConnect,
     LinkTls,
+    Notice,
     ProtocolClient,
     ProtocolServer,
     QueueEvent,
@@ -259,6 +260,15 @@ def test_a_failure_is_judged_into_a_closed_set(reply: Reply, transport: str, rea
     metrics = Metrics()
     changed = _changed(metrics, delivery(Deferred(reply), transport=transport))
     assert any(f"reason={reason}" in key for key in changed)
+
+
+def test_what_may_arrive_twice_is_counted_by_its_cause() -> None:
+    metrics, name = Metrics(), "paquebot_queue_possible_duplicates_total"
+    unanswered = Deferred(Reply(451, "Connection lost", "4.4.2"), ambiguous=True)
+    assert _changed(metrics, delivery(unanswered))[f"{name}{{cause=unanswered}}"] == 1
+    assert f"{name}{{cause=unanswered}}" not in _changed(metrics, delivery(Deferred(Reply(451, "later", "4.4.2"))))
+    opened = Notice(level="info", event="queue.opened", details={"possible_duplicates": 3})
+    assert _changed(metrics, opened) == {f"{name}{{cause=recovery}}": 3}
 
 
 def test_names_and_types_follow_prometheus() -> None:

@@ -76,3 +76,16 @@ def test_names_by_source_address_need_a_table_of_them() -> None:
     wrong = table("names", "source", inline={"keys": ["192.0.2.1"]})
     result = compiled(service(actions=[relay]), wrong)
     assert found(result, "MailService", "InvalidTable").field == "spec.actions[0].relay.heloNamesRef"
+
+
+def test_a_destination_s_tls_where_all_mail_goes_through_smarthosts_is_refused() -> None:
+    smart = {"name": "smart", "relay": {"host": "relay.test"}}
+    destinations = [
+        {"domain": "slow.test", "maxConnections": 2},
+        {"domain": "bank.test", "tls": {"policy": "Verified"}},
+    ]
+    result = compiled(service(actions=[smart], outbound={"destinations": destinations}))
+    assert not result.files
+    assert found(result, "MailService", "UnsupportedValue").field == "spec.outbound.destinations[1].tls"
+    by_mx = {"name": "direct", "relay": {}}
+    assert compiled(service(actions=[smart, by_mx], outbound={"destinations": destinations})).files
