@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from paquebot_operator.api.common import BundleRef, Hostname, Label, LocalRef, Path, Port, Seconds, Text
+from paquebot_operator.api.common import BundleRef, FilterRefs, Hostname, Label, LocalRef, Path, Port, Seconds, Text
 from paquebot_operator.api.validation import ApiValue, Rule, exactly_one
 
 Ttl = Annotated[Seconds | None, Meta(description="Time to live in the queue; the service's if left out.")]
@@ -81,6 +81,7 @@ class Relay(ApiValue, frozen=True, kw_only=True):
     backup_mx: Annotated[
         Hostname | None, Meta(description="Our name among the MX records; only better ones are used.")
     ] = None
+    filter_refs: Annotated[FilterRefs, Meta(description="MailFilters that are told of its sessions (smtp-out).")] = ()
     ttl_seconds: Ttl = None
 
 

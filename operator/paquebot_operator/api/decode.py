@@ -8,15 +8,17 @@ import msgspec
 
 from paquebot_operator.api.core import ConfigMap, Secret
 from paquebot_operator.api.maildomain import MailDomain
+from paquebot_operator.api.mailfilter import MailFilter
 from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.api.table import Table
 from paquebot_operator.api.validation import violations
 
-ApiObject = MailService | MailDomain | Table | Secret | ConfigMap
+ApiObject = MailService | MailDomain | MailFilter | Table | Secret | ConfigMap
 
 KINDS: Mapping[tuple[str, str], type[ApiObject]] = {
     ("paquebot.dev/v1alpha1", "MailService"): MailService,
     ("paquebot.dev/v1alpha1", "MailDomain"): MailDomain,
+    ("paquebot.dev/v1alpha1", "MailFilter"): MailFilter,
     ("paquebot.dev/v1alpha1", "Table"): Table,
     ("v1", "Secret"): Secret,
     ("v1", "ConfigMap"): ConfigMap,

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from paquebot_operator.api.common import BundleRef, Hostname, Label, Line, LocalRef, Network, Port, Text
+from paquebot_operator.api.common import BundleRef, FilterRefs, Hostname, Label, Line, LocalRef, Network, Port, Text
+from paquebot_operator.api.exposure import ListenerService
 from paquebot_operator.api.validation import ApiValue, Rule
 
 
@@ -13,14 +14,14 @@ class ServerTls(ApiValue, frozen=True, kw_only=True):
 
     validations = (
         Rule(
-            cel="(self.mode == 'Off') == (self.certificateRefs.size() == 0)",
+            cel="(self.mode == 'Disabled') == (self.certificateRefs.size() == 0)",
             message="certificateRefs are needed for, and only for, mode StartTLS or Implicit",
-            holds=lambda tls: (tls.mode == "Off") == (not tls.certificate_refs),
+            holds=lambda tls: (tls.mode == "Disabled") == (not tls.certificate_refs),
         ),
         Rule(
-            cel="self.mode != 'Off' || !self.required",
+            cel="self.mode != 'Disabled' || !self.required",
             message="required needs mode StartTLS or Implicit",
-            holds=lambda tls: tls.mode != "Off" or not tls.required,
+            holds=lambda tls: tls.mode != "Disabled" or not tls.required,
         ),
         Rule(
             cel="(self.verifyClient == 'Never') == !has(self.clientCaRef)",
@@ -30,8 +31,9 @@ class ServerTls(ApiValue, frozen=True, kw_only=True):
     )
 
     mode: Annotated[
-        Literal["Off", "StartTLS", "Implicit"], Meta(description="Off, offered after EHLO, or from the first byte.")
-    ] = "Off"
+        Literal["Disabled", "StartTLS", "Implicit"],
+        Meta(description="None, after EHLO, or from the first byte."),
+    ] = "Disabled"
     required: Annotated[bool, Meta(description="Refuse mail without TLS.")] = False
     certificate_refs: Annotated[
         tuple[LocalRef, ...],
@@ -54,20 +56,20 @@ class ServerAuth(ApiValue, frozen=True, kw_only=True):
 
     validations = (
         Rule(
-            cel="(self.mode == 'Off') == !has(self.credentialsRef)",
+            cel="(self.mode == 'Disabled') == !has(self.credentialsRef)",
             message="credentialsRef is needed for, and only for, mode Optional or Required",
-            holds=lambda auth: (auth.mode == "Off") == (auth.credentials_ref is None),
+            holds=lambda auth: (auth.mode == "Disabled") == (auth.credentials_ref is None),
         ),
         Rule(
-            cel="!self.masquerade || self.mode != 'Off'",
+            cel="!self.masquerade || self.mode != 'Disabled'",
             message="masquerade needs mode Optional or Required",
-            holds=lambda auth: not auth.masquerade or auth.mode != "Off",
+            holds=lambda auth: not auth.masquerade or auth.mode != "Disabled",
         ),
     )
 
     mode: Annotated[
-        Literal["Off", "Optional", "Required"], Meta(description="Required refuses mail until authenticated.")
-    ] = "Off"
+        Literal["Disabled", "Optional", "Required"], Meta(description="Required refuses mail until authenticated.")
+    ] = "Disabled"
     credentials_ref: Annotated[
         LocalRef | None, Meta(description="Table with service credentials: user to password hash.")
     ] = None
@@ -104,14 +106,14 @@ class Listener(ApiValue, frozen=True, kw_only=True):
             holds=lambda listener: listener.address.startswith("unix:") == (listener.port is None),
         ),
         Rule(
-            cel="self.auth.mode == 'Off' || self.tls.mode != 'Off'",
+            cel="self.auth.mode == 'Disabled' || self.tls.mode != 'Disabled'",
             message="auth needs tls: passwords are taken over TLS only",
-            holds=lambda listener: listener.auth.mode == "Off" or listener.tls.mode != "Off",
+            holds=lambda listener: listener.auth.mode == "Disabled" or listener.tls.mode != "Disabled",
         ),
         Rule(
-            cel="self.role != 'Submission' || self.auth.mode != 'Off'",
+            cel="self.role != 'Submission' || self.auth.mode != 'Disabled'",
             message="a Submission listener needs auth (RFC 6409, 4.3)",
-            holds=lambda listener: listener.role != "Submission" or listener.auth.mode != "Off",
+            holds=lambda listener: listener.role != "Submission" or listener.auth.mode != "Disabled",
         ),
     )
 
@@ -135,3 +137,14 @@ class Listener(ApiValue, frozen=True, kw_only=True):
     mask_source: Annotated[bool, Meta(description="Leave the client out of the Received field.")] = False
     received_auth: Annotated[bool, Meta(description="Put the authenticated user into the Received field.")] = False
     dsn: Annotated[bool, Meta(description="Offer DSN (RFC 3461).")] = True
+    filter_refs: Annotated[FilterRefs, Meta(description="MailFilters of its sessions, in order.")] = ()
+    service: Annotated[ListenerService, Meta(description="How it is reached in a cluster.")] = ListenerService()
+
+    @property
+    def service_port(self) -> int:
+        """Port of its Service, in force."""
+        if self.role == "Submission":
+            usual = 465 if self.tls.mode == "Implicit" else 587
+        else:
+            usual = {"MX": 25, "LMTP": 24}[self.role]
+        return self.service.port or usual

@@ -5,10 +5,12 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from paquebot_operator.api.actions import Delivery
-from paquebot_operator.api.common import Hostname, LocalRef, ObjectMeta, ServiceRef, Status, Text
-from paquebot_operator.api.validation import ApiValue, Rule, unique
+from paquebot_operator.api.common import NO_SPACE, FilterRefs, Hostname, LocalRef, ObjectMeta, ServiceRef, Status, Text
+from paquebot_operator.api.publication import Publish
+from paquebot_operator.api.signing import Dkim
+from paquebot_operator.api.validation import ApiValue, Rule, immutable, unique
 
-LocalPart = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f@]{1,64}$")]
+LocalPart = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[^@" + NO_SPACE.removeprefix("^[^"))]
 Targets = Annotated[tuple[Text, ...], Meta(min_length=1, max_length=100)]
 
 
@@ -36,7 +38,13 @@ class MailDomainSpec(ApiValue, frozen=True, kw_only=True):
     )
 
     service_ref: Annotated[ServiceRef, Meta(description="The MailService that carries the domain.")]
-    domain: Annotated[Hostname, Meta(description="The domain, as U-labels or A-labels.")]
+    domain: Annotated[
+        Hostname,
+        Meta(
+            description="The domain, as U-labels or A-labels.",
+            extra_json_schema=immutable("domain can't be changed: make another MailDomain"),
+        ),
+    ]
     delivery: Annotated[Delivery, Meta(description="How its mailboxes are reached.")]
     mailboxes: Annotated[tuple[LocalPart, ...], Meta(max_length=5_000, description="Local-parts that exist.")] = ()
     mailbox_table_ref: Annotated[LocalRef | None, Meta(description="Table (service userinfo) of more mailboxes.")] = (
@@ -51,6 +59,9 @@ class MailDomainSpec(ApiValue, frozen=True, kw_only=True):
     sub_address_delimiter: Annotated[
         str, Meta(max_length=1, pattern=r"^[-+=_.#]?$", description="Separates the sub-address; empty turns it off.")
     ] = "+"
+    filter_refs: Annotated[FilterRefs, Meta(description="MailFilters for mail to this domain, in order.")] = ()
+    dkim: Annotated[Dkim, Meta(description="Signatures.")] = Dkim()
+    publish: Annotated[Publish, Meta(description="What should be in the DNS.")] = Publish()
 
 
 class MailDomain(ApiValue, frozen=True, kw_only=True):

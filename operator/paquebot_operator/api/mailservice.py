@@ -8,7 +8,9 @@ from paquebot_operator.api.actions import NamedAction
 from paquebot_operator.api.common import Hostname, Namespace, ObjectMeta, Status
 from paquebot_operator.api.listeners import Listener
 from paquebot_operator.api.matches import ServiceRule
+from paquebot_operator.api.operations import Autoscaling, Disruption, DnsCheck, Monitoring, NetworkPolicy, Replicas
 from paquebot_operator.api.outbound import Outbound
+from paquebot_operator.api.pods import Pods
 from paquebot_operator.api.tuning import Bounce, Limits, Logging, Queue, Resolver
 from paquebot_operator.api.validation import ApiValue, Rule, unique
 
@@ -57,6 +59,13 @@ class MailServiceSpec(ApiValue, frozen=True, kw_only=True):
     resolver: Annotated[Resolver, Meta(description="DNS.")] = Resolver()
     bounce: Annotated[Bounce, Meta(description="Notifications to senders.")] = Bounce()
     logging: Annotated[Logging, Meta(description="What is logged.")] = Logging()
+    replicas: Annotated[Replicas, Meta(description="Number of pods; without meaning if autoscaling is set.")] = 2
+    pods: Annotated[Pods, Meta(description="What pods are made of, and where they run.")] = Pods()
+    autoscaling: Annotated[Autoscaling | None, Meta(description="Number of pods by load.")] = None
+    disruption: Annotated[Disruption, Meta(description="What a drain of nodes may do.")] = Disruption()
+    monitoring: Annotated[Monitoring, Meta(description="Objects for the Prometheus operator.")] = Monitoring()
+    network_policy: Annotated[NetworkPolicy, Meta(description="Who may reach the pods.")] = NetworkPolicy()
+    dns_check: Annotated[DnsCheck, Meta(description="How published records are looked up.")] = DnsCheck()
 
 
 class MailService(ApiValue, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from paquebot_operator.api.common import KeyRef, ObjectMeta, Status, Text
+from paquebot_operator.api.common import NO_CONTROL, KeyRef, ObjectMeta, Status, Text
 from paquebot_operator.api.validation import ApiValue, Rule, exactly_one, unique
 
 Service = Literal[
@@ -17,7 +17,7 @@ class Entry(ApiValue, frozen=True, kw_only=True):
     """A key and its value."""
 
     key: Annotated[Text, Meta(description="What is looked up.")]
-    value: Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]{0,4096}$", description="What is found.")]
+    value: Annotated[str, Meta(max_length=4096, pattern=NO_CONTROL, description="What is found.")]
 
 
 class Inline(ApiValue, frozen=True, kw_only=True):

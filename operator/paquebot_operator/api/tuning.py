@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from paquebot_operator.api.common import Count, KeyRef, Seconds, Text
-from paquebot_operator.api.validation import ApiValue
+from paquebot_operator.api.common import NO_CONTROL, Count, KeyRef, ObjectName, Seconds, Text
+from paquebot_operator.api.quantities import Quantity
+from paquebot_operator.api.validation import ApiValue, Rule, immutable
 
 
 class Retry(ApiValue, frozen=True, kw_only=True):
@@ -13,6 +14,48 @@ class Retry(ApiValue, frozen=True, kw_only=True):
 
     base_seconds: Annotated[Seconds, Meta(description="Base for remote delivery.")] = 400
     local_base_seconds: Annotated[Seconds, Meta(description="Base for local delivery and bounces.")] = 10
+
+
+DEFAULT_QUEUE_SIZE = "10Gi"
+
+
+class QueueStorage(ApiValue, frozen=True, kw_only=True):
+    """The queue's volume. Shared is one for all pods (ReadWriteMany); PerPod is one for each (ReadWriteOnce)."""
+
+    validations = (
+        Rule(
+            cel="!has(self.claimName) || (!has(self.size) && !has(self.storageClassName))",
+            message="claimName names a volume that is there: leave out size and storageClassName",
+            holds=lambda storage: (
+                storage.claim_name is None or (storage.size is None and storage.storage_class_name is None)
+            ),
+        ),
+        Rule(
+            cel="!has(self.claimName) || self.mode == 'Shared'",
+            message="claimName needs mode Shared: pods with volumes of their own have one claim each",
+            holds=lambda storage: storage.claim_name is None or storage.mode == "Shared",
+        ),
+    )
+
+    mode: Annotated[
+        Literal["Shared", "PerPod"],
+        Meta(
+            description="Shared: any pod takes over another's mail. PerPod: where no ReadWriteMany volume can be had.",
+            extra_json_schema=immutable("mode can't be changed: mail waits on the volumes; make another MailService"),
+        ),
+    ] = "Shared"
+    claim_name: Annotated[
+        ObjectName | None, Meta(description="A PersistentVolumeClaim that is there, instead of one that is made.")
+    ] = None
+    size: Annotated[Quantity | None, Meta(description="Size of a volume that is made; 10Gi if left out.")] = None
+    storage_class_name: Annotated[
+        ObjectName | None, Meta(description="StorageClass of a volume that is made; the cluster's default.")
+    ] = None
+
+    @property
+    def wanted_size(self) -> str:
+        """Size of a volume that is made, in force."""
+        return self.size or DEFAULT_QUEUE_SIZE
 
 
 class Queue(ApiValue, frozen=True, kw_only=True):
@@ -30,6 +73,7 @@ class Queue(ApiValue, frozen=True, kw_only=True):
     minimum_free_percent: Annotated[
         int, Meta(ge=0, le=90, description="Below this share of free space new mail is answered 452.")
     ] = 5
+    storage: Annotated[QueueStorage, Meta(description="Where it is kept, in a cluster.")] = QueueStorage()
 
 
 Rate = Annotated[int, Meta(ge=0, le=10_000_000)]
@@ -103,7 +147,10 @@ class Bounce(ApiValue, frozen=True, kw_only=True):
     """Notifications to senders."""
 
     from_: Annotated[
-        str, Meta(min_length=1, max_length=320, description="Author in From: a local-part or an address.")
+        str,
+        Meta(
+            min_length=1, max_length=320, pattern=NO_CONTROL, description="Author in From: a local-part or an address."
+        ),
     ] = "MAILER-DAEMON"
     attach: Annotated[Literal["Headers", "Full"], Meta(description="How much of the returned message is attached.")] = (
         "Headers"

@@ -72,6 +72,11 @@ def unique(items: str, key: str) -> Rule:
     )
 
 
+def immutable(message: str) -> dict[str, Any]:
+    """What a field's schema says (``extra_json_schema``) if the API server refuses to change its value."""
+    return {"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": message}]}
+
+
 def _distinct(values: list[Any]) -> bool:
     return len(set(values)) == len(values)
 
@@ -93,4 +98,13 @@ def _of_struct(value: Struct, path: str) -> Iterator[Violation]:
         if not rule.holds(value):
             yield Violation(path, rule.message)
     for field in msgspec.structs.fields(value):
-        yield from violations(getattr(value, field.name), f"{path}.{field.encode_name}".lstrip("."))
+        below, where = getattr(value, field.name), f"{path}.{field.encode_name}".lstrip(".")
+        if isinstance(below, dict) and isinstance(value, ApiValue):  # metadata and Secrets' data are not ours to judge
+            yield from _of_map(below, where)
+        yield from violations(below, where)
+
+
+def _of_map(texts: dict[str, str], path: str) -> Iterator[Violation]:
+    for key, text in texts.items():
+        yield from violations(key, path)
+        yield from violations(text, f"{path}.{key}")

@@ -63,7 +63,7 @@ def _tls(tls: ServerTls, hostname: str, path: str, scope: Scope) -> contract.Ser
     if hostname:
         check_hostname(pairs, hostname, f"{path}.certificateRefs", scope.report)
     return contract.ServerTls(
-        mode=tls.mode,
+        mode="Off" if tls.mode == "Disabled" else tls.mode,
         required=tls.required,
         certificates=found,
         minimum_version=tls.minimum_version,
@@ -80,7 +80,7 @@ def _auth(auth: ServerAuth, path: str, scope: Scope) -> contract.ServerAuth:
         entries = dict.fromkeys(inline.keys, "") | inline.entries if inline is not None else {}
         check_hashes(entries, auth.credentials_ref.name, f"{path}.credentialsRef", scope.report)
     return contract.ServerAuth(
-        mode=auth.mode,
+        mode="Off" if auth.mode == "Disabled" else auth.mode,
         credentials=name,
         senders=scope.table(auth.senders_ref, f"{path}.sendersRef", "mailaddrmap"),
         masquerade=auth.masquerade,

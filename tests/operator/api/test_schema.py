@@ -9,6 +9,7 @@ from msgspec import inspect
 
 from paquebot_operator.api.decode import KINDS, ObjectError, decode
 from paquebot_operator.api.maildomain import MailDomain
+from paquebot_operator.api.mailfilter import MailFilter
 from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.api.table import Table
 from paquebot_operator.api.validation import ApiValue
@@ -49,7 +50,9 @@ def unbounded(info: Any) -> list[str]:
     return found
 
 
-STRUCTS = {struct.__name__: struct for kind in (MailService, MailDomain, Table) for struct in api_structs(kind)}
+STRUCTS = {
+    struct.__name__: struct for kind in (MailService, MailDomain, MailFilter, Table) for struct in api_structs(kind)
+}
 FIELDS = [
     (name, field.encode_name, field.type)
     for name, struct in STRUCTS.items()
@@ -72,7 +75,7 @@ def test_every_field_is_described() -> None:
     assert bare == []
 
 
-@pytest.mark.parametrize("kind", [MailService, MailDomain, Table])
+@pytest.mark.parametrize("kind", [MailService, MailDomain, MailFilter, Table])
 def test_a_json_schema_can_be_generated(kind: type[Any]) -> None:
     assert msgspec.json.schema(kind)["$defs"]
 
