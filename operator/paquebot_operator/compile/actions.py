@@ -35,6 +35,7 @@ def compile_action(delivery: Delivery, path: str, scope: Scope) -> contract.Acti
 
 
 def _relay(relay: Relay, path: str, scope: Scope) -> contract.Relay:
+    scope.filters(relay.filter_refs, f"{path}.filterRefs")
     return contract.Relay(
         host=names.host(relay.host, f"{path}.host", scope.report) if relay.host is not None else "",
         port=relay.port or (SUBMISSIONS_PORT if relay.implicit_tls else SMTP_PORT),

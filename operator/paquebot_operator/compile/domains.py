@@ -47,6 +47,7 @@ def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
     spec, report = claim.source.spec, claim.report
     if report.refused():
         return None
+    scope.filters(spec.filter_refs, "spec.filterRefs")
     places = enumerate(spec.mailboxes)
     boxes = {names.local_part(box, claim.name, f"spec.mailboxes[{place}]", report) for place, box in places}
     domain = Domain(

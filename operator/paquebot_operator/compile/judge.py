@@ -25,7 +25,7 @@ def judge(objects: Objects, *, now: datetime) -> Judgement:
     for key in objects.tables:
         tables.resolve(key)
     found = {condition for compiled in services.values() for condition in compiled.conditions}
-    found.update(tables.conditions(), _unattached(objects))
+    found.update(tables.conditions(), _unattached(objects), _filters(objects))
     return Judgement(services, tuple(sorted(found)))
 
 
@@ -38,4 +38,19 @@ def _unattached(objects: Objects) -> list[ObjectCondition]:
             message = f"there is no MailService {service}: create it, or name another"
             report.refuse("ServiceNotFound", "spec.serviceRef", message)
             found.extend(report.conditions())
+    return found
+
+
+def _filters(objects: Objects) -> list[ObjectCondition]:
+    """Chains lead to filters that are there, and never to chains: their order would not be plain to see."""
+    found: list[ObjectCondition] = []
+    for key, item in objects.filters.items():
+        report = Report("MailFilter", key)
+        for place, ref in enumerate(item.spec.chain or ()):
+            below, where = objects.filters.get(ObjectKey(key.namespace, ref.name)), f"spec.chain[{place}]"
+            if below is None:
+                report.unresolved("FilterNotFound", where, f"there is no MailFilter {ref.name} in this namespace")
+            elif below.spec.chain is not None:
+                report.unresolved("NestedChain", where, f"MailFilter {ref.name} is a chain itself: name its filters")
+        found.extend(report.conditions())
     return found

@@ -21,6 +21,7 @@ def compile_listeners(listeners: tuple[Listener, ...], hostname: str, scope: Sco
 
 
 def _listener(listener: Listener, hostname: str, path: str, scope: Scope) -> contract.Listener:
+    scope.filters(listener.filter_refs, f"{path}.filterRefs")
     banner = names.optional_domain_name(listener.hostname, f"{path}.hostname", scope.report)
     return contract.Listener(
         name=listener.name,

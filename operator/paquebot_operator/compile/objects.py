@@ -7,6 +7,7 @@ from typing import NamedTuple
 from paquebot_operator.api.core import ConfigMap, Secret
 from paquebot_operator.api.decode import ApiObject
 from paquebot_operator.api.maildomain import MailDomain
+from paquebot_operator.api.mailfilter import MailFilter
 from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.api.table import Table
 
@@ -30,6 +31,7 @@ class Objects:
     tables: Mapping[ObjectKey, Table]
     secrets: Mapping[ObjectKey, Secret]
     config_maps: Mapping[ObjectKey, ConfigMap]
+    filters: Mapping[ObjectKey, MailFilter]
 
     @classmethod
     def of(cls, objects: Iterable[ApiObject]) -> "Objects":
@@ -37,7 +39,7 @@ class Objects:
         found: dict[str, dict[ObjectKey, ApiObject]] = {}
         for item in objects:
             found.setdefault(item.kind, {})[key_of(item)] = item
-        kinds = ("MailService", "MailDomain", "Table", "Secret", "ConfigMap")
+        kinds = ("MailService", "MailDomain", "Table", "Secret", "ConfigMap", "MailFilter")
         return cls(*(dict(sorted(found.get(kind, {}).items())) for kind in kinds))  # type: ignore[arg-type]
 
 

@@ -11,6 +11,9 @@ from paquebot_operator.compile.conditions import Report
 from paquebot_operator.compile.objects import ObjectKey, Objects
 from paquebot_operator.compile.tables import Tables
 
+Sought = tuple[str, ObjectKey]
+"""Kind and key of an object that something refers to."""
+
 
 @dataclass
 class Scope:
@@ -18,6 +21,7 @@ class Scope:
 
     Attributes:
         used_tables, used_certificates: by the names that the contract uses, ``namespace/name``.
+        seen: every object that was looked for, and what was found; equal finds give an equal result again.
     """
 
     objects: Objects
@@ -26,6 +30,7 @@ class Scope:
     now: datetime
     used_tables: dict[str, Table] = field(default_factory=dict)
     used_certificates: dict[str, Certificate] = field(default_factory=dict)
+    seen: dict[Sought, object] = field(default_factory=dict)
 
     def table(self, ref: LocalRef | None, path: str, service: str) -> str:
         """Name of a table that has ``service``; empty without a reference, or if it can't be used."""
@@ -33,6 +38,7 @@ class Scope:
             return ""
         key = self._key(ref.name)
         resolved = self.tables.resolve(key)
+        self.seen["Table", key] = resolved
         if resolved is None:
             message = f"there is no Table {ref.name} in this namespace: create it"
             self.report.unresolved("TableNotFound", path, message)
@@ -75,6 +81,19 @@ class Scope:
             self.report.unresolved("InvalidSecret", path, "the value is not text")
             return ""
 
+    def filters(self, refs: tuple[LocalRef, ...], path: str) -> None:
+        """Find the MailFilters of a list; none is programmed yet, and that is said rather than passed over."""
+        for place, ref in enumerate(refs):
+            where, key = f"{path}[{place}]", self._key(ref.name)
+            found = self.objects.filters.get(key)
+            self.seen["MailFilter", key] = found
+            if found is None:
+                message = f"there is no MailFilter {ref.name} in this namespace: create it"
+                self.report.unresolved("FilterNotFound", where, message)
+            else:
+                message = f"MailFilter {ref.name} is not asked yet: mail goes on without it"
+                self.report.warn("Accepted", "FilterNotProgrammed", where, message)
+
     def _key(self, name: str) -> ObjectKey:
         return ObjectKey(self.report.key.namespace, name)
 
@@ -87,6 +106,7 @@ class Scope:
     def _value(self, kind: str, name: str, key: str, path: str) -> bytes | None:
         holders = self.objects.secrets if kind == "Secret" else self.objects.config_maps
         found = holders.get(self._key(name))
+        self.seen[kind, self._key(name)] = found
         if found is None:
             message = f"there is no {kind} {name} in this namespace: create it"
             self.report.unresolved(f"{kind}NotFound", path, message)
