@@ -1,7 +1,7 @@
 """One of several operators works: who holds a Lease (coordination.k8s.io/v1), as client-go's leader election has it.
 
-Times of others are never compared with ours: a lease is free once its record has not changed for ``duration`` on our own
-monotonic clock. Who can't renew in time stops working before another can begin.
+Times of others are never compared with ours: a lease is free once its record has not changed for ``duration`` on our
+own monotonic clock. Who can't renew in time stops working before another can begin.
 """
 
 import asyncio
@@ -50,6 +50,11 @@ class Lease:
         self._clocks = clocks or Clocks()
         self._held: Json = {}
         self._seen: tuple[object, float] = (None, 0.0)
+        self._renewed = -float("inf")
+
+    def is_held(self) -> bool:
+        """Whether nobody else can have it yet: asked before each write, for a process may have been paused."""
+        return self._clocks.monotonic() - self._renewed < DURATION_SECONDS
 
     async def acquire(self) -> None:
         """Wait until the lease is ours; an API server that is away is waited for."""
@@ -65,22 +70,18 @@ class Lease:
         Raises:
             LeaseLostError: it is another's, or RENEW_SECONDS passed without a renewal.
         """
-        renewed = self._clocks.monotonic()
         while True:
             await self._clocks.sleep(RETRY_SECONDS)
+            if not self.is_held():
+                raise LeaseLostError("paused for longer than the lease lasts")
             try:
-                # A process that was paused must not believe an old success.
-                if self._clocks.monotonic() - renewed > DURATION_SECONDS:
-                    raise LeaseLostError("paused for longer than the lease lasts")
                 async with asyncio.timeout(RENEW_SECONDS):
-                    started = self._clocks.monotonic()
                     await self._write(self._held, transitions=_transitions(self._held))
-                renewed = started
             except (ConflictError, AbsentError):
                 await self._reread()
             except (ClusterError, TimeoutError):
                 pass
-            if self._clocks.monotonic() - renewed > RENEW_SECONDS:
+            if self._clocks.monotonic() - self._renewed > RENEW_SECONDS:
                 raise LeaseLostError(f"no renewal for {RENEW_SECONDS} s")
 
     async def release(self) -> None:
@@ -91,10 +92,12 @@ class Lease:
                 await self._api.replace(self._held | {"spec": spec})
 
     async def _try_acquire(self) -> bool:
+        started = self._clocks.monotonic()
         try:
             found = await self._api.get(LEASES, self._place)
         except AbsentError:
             self._held = await self._api.create(self._manifest({}, 0))
+            self._renewed = started
             return True
         if not self._is_free(found):
             return False
@@ -120,7 +123,9 @@ class Lease:
         raise LeaseLostError("another operator holds the lease, or it was deleted")
 
     async def _write(self, found: Json, transitions: int) -> None:
+        started = self._clocks.monotonic()
         self._held = await self._api.replace(self._manifest(found, transitions))
+        self._renewed = started
 
     def _manifest(self, found: Json, transitions: int) -> Json:
         now = self._clocks.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")

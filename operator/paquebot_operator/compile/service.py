@@ -1,26 +1,31 @@
 """One MailService with all that belongs to it, compiled."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
+
+from msgspec import structs
 
 from paquebot_mta.config.codec import dump, load
-from paquebot_mta.config.domains import Domain
 from paquebot_mta.config.errors import ConfigError
-from paquebot_mta.config.service import Certificate, MtaConfig, ServiceShard
-from paquebot_mta.config.tables import Table
+from paquebot_mta.config.service import MtaConfig, ServiceShard
 from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.compile import names, tuning
 from paquebot_operator.compile.actions import compile_action
+from paquebot_operator.compile.attached import Attached, Memory, attach
 from paquebot_operator.compile.conditions import ObjectCondition, Report
-from paquebot_operator.compile.domains import claims_of, compile_domain
+from paquebot_operator.compile.last_good import LastGood
 from paquebot_operator.compile.listeners import compile_listeners
-from paquebot_operator.compile.objects import ObjectKey, Objects, key_of, service_of
+from paquebot_operator.compile.objects import ObjectKey, Objects, key_of
 from paquebot_operator.compile.outbound import compile_outbound
 from paquebot_operator.compile.relay_guard import is_open_relay
 from paquebot_operator.compile.rules import compile_rules
-from paquebot_operator.compile.scope import Scope
+from paquebot_operator.compile.scope import Scope, Sought
 from paquebot_operator.compile.tables import Tables
+
+# As ObjectCondition orders itself, but faster.
+_ORDER = attrgetter("kind", "namespace", "name", "type", "status", "reason", "field", "message", "severity")
 
 
 @dataclass(frozen=True)
@@ -28,58 +33,69 @@ class Compiled:
     """What became of a MailService.
 
     Attributes:
-        files: the configuration, name to bytes; empty if the service is refused: keep the last good one.
+        files: the configuration, name to bytes; empty if there is none: what is in force stays.
         config: the same as values, read back from ``files``.
         conditions: of the service, its domains and the tables that they use; sorted.
+        entries: MailDomains that are in the configuration, each with domain name and revision.
+        kept: those of them whose last good entry is used; the service's own key if its last good part is.
+        sought: kind and key of every object that was looked for, there or not.
     """
 
     files: Mapping[str, bytes]
     config: MtaConfig | None
     conditions: tuple[ObjectCondition, ...]
+    entries: Mapping[ObjectKey, tuple[str, str]] = field(default_factory=dict)
+    kept: frozenset[ObjectKey] = frozenset()
+    sought: frozenset[Sought] = frozenset()
 
 
-@dataclass
-class _Attached:
-    """Domains that are good, with what they use."""
-
-    domains: list[Domain]
-    tables: dict[str, Table]
-    certificates: dict[str, Certificate]
-    conditions: list[ObjectCondition]
-
-
-def compile_service(objects: Objects, key: ObjectKey, *, now: datetime) -> Compiled:
+def compile_service(
+    objects: Objects, key: ObjectKey, *, now: datetime, last: LastGood | None = None, memory: Memory | None = None
+) -> Compiled:
     """Compile the MailService ``key``.
 
-    Equal objects give equal bytes, in whatever order they came; ``now`` (aware) decides about warnings only.
+    Equal objects give equal bytes, in whatever order they came; ``now`` (aware) decides about warnings only. With
+    ``last`` whatever can't be used stays as it was there: a domain's entry, or the service's own part. ``memory`` saves
+    work and changes nothing.
 
     Raises KeyError if there is no such service.
     """
-    service, tables = objects.services[key], Tables(objects)
+    memory = Memory() if memory is None else memory
+    service, tables = objects.services[key], Tables(objects, memory.tables)
     scope = Scope(objects, tables, Report("MailService", key), now)
-    attached = _attach(service, objects, tables, now)
+    attached = attach(service, objects, tables, memory, last, now)
     shard = _shard(service, scope, attached)
-    compiled = None if scope.report.refused() else _written(service, shard, attached, scope)
-    found = {*scope.report.conditions(), *attached.conditions, *tables.conditions()}
-    files, config = compiled if compiled is not None else ({}, None)
-    return Compiled(files, config, tuple(sorted(found)))
+    written = None
+    if not scope.report.refused():
+        generation = service.metadata.generation
+        written = _written(shard, attached, generation, None if attached.kept else scope.report)
+        if written is None and attached.kept:
+            attached = attached.without_kept()
+            written = _written(shard, attached, generation, scope.report)
+    kept = set(attached.kept)
+    if written is None and last is not None:
+        kept.add(key)
+        written = _written(_kept_shard(last, attached), attached, last.config.generation, None)
+    files, config = written if written is not None else ({}, None)
+    conditions = {*scope.report.conditions(), *attached.conditions, *tables.conditions()}
+    return Compiled(
+        files,
+        config,
+        tuple(sorted(conditions, key=_ORDER)),
+        attached.entries if written is not None else {},
+        frozenset(kept),
+        frozenset({*attached.sought, *scope.seen, *tables.sources()}),
+    )
 
 
-def _attach(service: MailService, objects: Objects, tables: Tables, now: datetime) -> _Attached:
-    mine = (domain for domain in objects.domains.values() if service_of(domain) == key_of(service))
-    attached = _Attached([], {}, {}, [])
-    for claim in claims_of(service, mine):
-        scope = Scope(objects, tables, claim.report, now)
-        domain = compile_domain(claim, scope)
-        attached.conditions.extend(claim.report.conditions())
-        if domain is not None:
-            attached.domains.append(domain)
-            attached.tables.update(scope.used_tables)
-            attached.certificates.update(scope.used_certificates)
-    return attached
+def _kept_shard(last: LastGood, attached: Attached) -> ServiceShard:
+    """The service's part as it was; certificates and tables that domains brought up to date are new."""
+    shard = last.config.service
+    newer = {name: attached.tables.get(name, table) for name, table in shard.tables.items()}
+    return structs.replace(shard, tables=newer, certificates=shard.certificates | attached.certificates)
 
 
-def _shard(service: MailService, scope: Scope, attached: _Attached) -> ServiceShard:
+def _shard(service: MailService, scope: Scope, attached: Attached) -> ServiceShard:
     spec = service.spec
     hostname = names.domain_name(spec.hostname, "spec.hostname", scope.report)
     actions = {
@@ -122,14 +138,15 @@ def _guard(service: MailService, shard: ServiceShard, scope: Scope) -> None:
 
 
 def _written(
-    service: MailService, shard: ServiceShard, attached: _Attached, scope: Scope
+    shard: ServiceShard, attached: Attached, generation: int, report: Report | None
 ) -> tuple[dict[str, bytes], MtaConfig] | None:
-    """The files, read back by the contract's own reader; None if that refuses them."""
+    """The files, read back by the contract's own reader; None if that refuses them, and the report says why."""
     of_domains = {name: table for name, table in attached.tables.items() if name not in shard.tables}
-    files = dump(shard, attached.domains, service.metadata.generation, of_domains)
+    files = dump(shard, attached.domains, generation, of_domains)
     try:
         return files, load(files)
     except ConfigError as error:
-        for fault in error.faults:
-            scope.report.refuse("InvalidConfiguration", fault.path, fault.reason)
+        if report is not None:
+            for fault in error.faults:
+                report.refuse("InvalidConfiguration", fault.path, fault.reason)
         return None

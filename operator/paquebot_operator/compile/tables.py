@@ -22,23 +22,62 @@ class Resolved:
     conditions: tuple[ObjectCondition, ...]
 
 
-class Tables:
-    """Resolves Tables, each once."""
+Source = Secret | ConfigMap | None
+Kept = dict[ObjectKey, tuple[Table, Source, Resolved]]
+"""Tables with what they were resolved from; as long as both are the same values, so is the result."""
 
-    def __init__(self, objects: Objects) -> None:
+
+class Tables:
+    """Resolves Tables, each once.
+
+    Args:
+        objects: where Tables and their data are.
+        kept: results of before, to be used again; renewed in place.
+    """
+
+    def __init__(self, objects: Objects, kept: Kept | None = None) -> None:
         self._objects = objects
+        self._kept: Kept = {} if kept is None else kept
         self._resolved: dict[ObjectKey, Resolved] = {}
 
     def resolve(self, key: ObjectKey) -> Resolved | None:
         """The Table with its data; None if there is no such object."""
         table = self._objects.tables.get(key)
         if table is not None and key not in self._resolved:
-            self._resolved[key] = _resolve(self._objects, key, table)
+            self._resolved[key] = self._renewed(key, table)
         return self._resolved.get(key)
+
+    def sources(self) -> set[tuple[str, ObjectKey]]:
+        """Kind and key of every Secret and ConfigMap that the Tables resolved so far refer to."""
+        found = ((key.namespace, self._objects.tables[key].spec) for key in self._resolved)
+        return {
+            (kind, ObjectKey(namespace, ref.name))
+            for namespace, spec in found
+            for kind, ref in (("Secret", spec.secret_ref), ("ConfigMap", spec.config_map_ref))
+            if ref is not None
+        }
+
+    def _renewed(self, key: ObjectKey, table: Table) -> Resolved:
+        source = _source(self._objects, key, table)
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] is table and kept[1] is source:
+            return kept[2]
+        resolved = _resolve(self._objects, key, table)
+        self._kept[key] = (table, source, resolved)
+        return resolved
 
     def conditions(self) -> tuple[ObjectCondition, ...]:
         """Findings about all Tables resolved so far."""
         return tuple(condition for key in sorted(self._resolved) for condition in self._resolved[key].conditions)
+
+
+def _source(objects: Objects, key: ObjectKey, table: Table) -> Source:
+    spec = table.spec
+    if spec.config_map_ref is not None:
+        return objects.config_maps.get(ObjectKey(key.namespace, spec.config_map_ref.name))
+    if spec.secret_ref is not None:
+        return objects.secrets.get(ObjectKey(key.namespace, spec.secret_ref.name))
+    return None
 
 
 def _resolve(objects: Objects, key: ObjectKey, table: Table) -> Resolved:

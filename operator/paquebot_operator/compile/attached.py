@@ -1,0 +1,164 @@
+"""Domains of a service: each compiled, remembered while nothing changes, kept as it was where it can't be used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from paquebot_mta.config.codec import digest, encode
+from paquebot_mta.config.domains import Domain
+from paquebot_mta.config.service import Certificate
+from paquebot_mta.config.tables import Table
+from paquebot_operator.api.maildomain import MailDomain
+from paquebot_operator.api.mailservice import MailService
+from paquebot_operator.compile.conditions import ObjectCondition
+from paquebot_operator.compile.domains import Claim, claims_of, compile_domain
+from paquebot_operator.compile.last_good import LastGood
+from paquebot_operator.compile.objects import ObjectKey, Objects, key_of, service_of
+from paquebot_operator.compile.scope import Scope, Sought
+from paquebot_operator.compile.tables import Kept, Tables
+
+REVISION_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One MailDomain compiled.
+
+    Attributes:
+        source, before, seen: what it was made from: the object, findings about its claim, all that it refers to.
+        name: that it claims; empty if it is none.
+        allowed: whether the name is its own to use.
+        domain: None if it can't be used.
+        revision: of the domain with its tables, secrets left out; empty without a domain.
+    """
+
+    source: MailDomain
+    before: tuple[ObjectCondition, ...]
+    seen: Mapping[Sought, object]
+    name: str
+    allowed: bool
+    domain: Domain | None
+    tables: Mapping[str, Table]
+    certificates: Mapping[str, Certificate]
+    conditions: tuple[ObjectCondition, ...]
+    revision: str
+
+
+@dataclass
+class Memory:
+    """Results of before, of one service. To be dropped now and then: certificates expire without any change."""
+
+    tables: Kept = field(default_factory=dict)
+    units: dict[ObjectKey, Unit] = field(default_factory=dict)
+
+
+@dataclass
+class Attached:
+    """Domains that are used, with what they use.
+
+    Attributes:
+        entries: what is used of each MailDomain; none for those that are left out.
+        kept: MailDomains whose last good entry is used.
+    """
+
+    domains: list[Domain] = field(default_factory=list)
+    tables: dict[str, Table] = field(default_factory=dict)
+    certificates: dict[str, Certificate] = field(default_factory=dict)
+    conditions: list[ObjectCondition] = field(default_factory=list)
+    entries: dict[ObjectKey, tuple[str, str]] = field(default_factory=dict)
+    kept: set[ObjectKey] = field(default_factory=set)
+    sought: set[Sought] = field(default_factory=set)
+
+    def without_kept(self) -> "Attached":
+        """The same but for the kept entries: if those don't fit beside the others any more."""
+        gone = {self.entries[key][0] for key in self.kept}
+        return Attached(
+            domains=[domain for domain in self.domains if domain.name not in gone],
+            tables=self.tables,
+            certificates=self.certificates,
+            conditions=self.conditions,
+            entries={key: entry for key, entry in self.entries.items() if key not in self.kept},
+            sought=self.sought,
+        )
+
+
+def attach(
+    service: MailService, objects: Objects, tables: Tables, memory: Memory, last: LastGood | None, now: datetime
+) -> Attached:
+    """Compile the service's domains; one that was good and can't be used any more stays as ``last`` has it."""
+    mine = (domain for domain in objects.domains.values() if service_of(domain) == key_of(service))
+    units = [_unit(claim, objects, tables, memory, now) for claim in claims_of(service, mine)]
+    memory.units = {key_of(unit.source): unit for unit in units}
+    attached, broken = Attached(), []
+    for unit in units:
+        attached.conditions.extend(unit.conditions)
+        attached.sought.update(unit.seen)
+        if unit.domain is not None:
+            _use(attached, unit, unit.domain, unit.tables, unit.certificates)
+        elif unit.allowed and last is not None:
+            broken.append(unit)
+    for unit in broken:
+        _keep(attached, unit, last)
+    return attached
+
+
+def revision_of(domain: Domain, tables: Mapping[str, Table]) -> str:
+    """Name an entry by its content: no part of it is a secret, for anyone may read it in a status."""
+    shown = (encode(tables[name]) for name in sorted(tables) if "credentials" not in tables[name].services)
+    return digest(b"\0".join([encode(domain), *shown]))[:REVISION_DIGITS]
+
+
+def _unit(claim: Claim, objects: Objects, tables: Tables, memory: Memory, now: datetime) -> Unit:
+    before = tuple(claim.report.found)
+    known = memory.units.get(key_of(claim.source))
+    if known is not None and known.source is claim.source and known.before == before and _same(known, objects, tables):
+        return known
+    allowed = bool(claim.name) and not claim.report.refused()
+    scope = Scope(objects, tables, claim.report, now)
+    domain = compile_domain(claim, scope)
+    return Unit(
+        source=claim.source,
+        before=before,
+        seen=scope.seen,
+        name=claim.name,
+        allowed=allowed,
+        domain=domain,
+        tables=scope.used_tables,
+        certificates=scope.used_certificates,
+        conditions=claim.report.conditions(),
+        revision="" if domain is None else revision_of(domain, scope.used_tables),
+    )
+
+
+def _same(unit: Unit, objects: Objects, tables: Tables) -> bool:
+    return all(_find(sought, objects, tables) is found for sought, found in unit.seen.items())
+
+
+def _find(sought: Sought, objects: Objects, tables: Tables) -> object:
+    kind, key = sought
+    if kind == "Table":
+        return tables.resolve(key)
+    return (objects.secrets if kind == "Secret" else objects.config_maps).get(key)
+
+
+def _use(
+    attached: Attached,
+    unit: Unit,
+    domain: Domain,
+    tables: Mapping[str, Table],
+    certificates: Mapping[str, Certificate],
+) -> None:
+    attached.domains.append(domain)
+    # What a good domain uses is newer than what a kept one used: kept ones come last and take nothing away.
+    attached.tables.update({name: table for name, table in tables.items() if name not in attached.tables})
+    attached.certificates.update({n: each for n, each in certificates.items() if n not in attached.certificates})
+    attached.entries[key_of(unit.source)] = domain.name, unit.revision or revision_of(domain, tables)
+
+
+def _keep(attached: Attached, unit: Unit, last: LastGood | None) -> None:
+    key = key_of(unit.source)
+    entry = last.entry(unit.name, key) if last is not None else None
+    if last is None or entry is None:
+        return
+    _use(attached, unit, entry, last.tables_of(entry), last.certificates_of(entry))
+    attached.kept.add(key)
