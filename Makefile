@@ -14,7 +14,7 @@ FUZZ ?=
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency lock clean
+.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency lock clean kube-tools cluster-up cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,13 +29,13 @@ packages: ## install and unpack the Debian packages that the tests need (root or
 run: setup ## compile examples/quickstart and start the MTA on 127.0.0.1
 	@$(bin)/paquebot run examples/quickstart
 
-test: setup packages ## everything: lint, types, layers, fast tests, tests with real peers
+test: setup packages kube-tools ## everything: lint, types, layers, fast tests, tests with real peers
 	@tools/parts lint types layers fast slow
 
 fast: setup ## tests that need no peer and no patience
 	@$(pytest) -q -n $(JOBS) -m "$(in_process)"
 
-slow: setup packages ## the other tests: real peers, crashes, long runs
+slow: setup packages kube-tools ## the other tests: real peers, crashes, long runs
 	@$(pytest) -q -m "not ($(in_process))"
 
 lint: setup ## ruff: rules and format
@@ -64,6 +64,15 @@ bench-scale: setup packages ## a long queue: start, memory, listing, a dead dest
 
 bench-latency: setup ## small senders beside big and slow ones, idle connections
 	@$(bin)/python -m bench.latency
+
+kube-tools: ## build the programs of the test cluster, once (minutes; needs Go)
+	@tools/kube >/dev/null || true
+
+cluster-up: setup packages kube-tools ## start a Kubernetes of two nodes on this machine (root), and say how to use it
+	@$(bin)/python -m tests.kube up
+
+cluster-down: setup ## take that Kubernetes away
+	@$(bin)/python -m tests.kube down
 
 lock: ## renew uv.lock, without hosts
 	@tools/lock

@@ -10,6 +10,8 @@ import pytest
 hypothesis.settings.register_profile("paquebot", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("paquebot")
 
+pytest_plugins = ("tests.kube.fixtures",)
+
 MUST_RUN_IN_CI = ("integration", "crash")
 
 
