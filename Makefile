@@ -14,7 +14,7 @@ FUZZ ?=
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency lock clean kube-tools cluster-up cluster-down
+.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency crds lock clean kube-tools cluster-up cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ cluster-up: setup packages kube-tools ## start a Kubernetes of two nodes on this
 
 cluster-down: setup ## take that Kubernetes away
 	@$(bin)/python -m tests.kube down
+
+crds: setup ## write what is made from the models: CRDs of the charts, docs/api.md
+	@$(bin)/python -m paquebot_operator.crds
 
 lock: ## renew uv.lock, without hosts
 	@tools/lock

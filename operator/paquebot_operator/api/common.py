@@ -27,6 +27,7 @@ Network = Annotated[str, Meta(min_length=2, max_length=64, pattern=r"^[0-9A-Fa-f
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+Generation = Annotated[int, Meta(ge=0, le=9_223_372_036_854_775_807)]
 TimeoutMilliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
 
 
@@ -85,7 +86,7 @@ class Condition(ApiValue, frozen=True, kw_only=True):
         str, Meta(min_length=1, max_length=128, pattern=r"^[A-Z][A-Za-z0-9]{0,127}$", description="CamelCase, stable.")
     ]
     message: Annotated[str, Meta(max_length=32768, description="What to know and what to do.")] = ""
-    observed_generation: Annotated[int, Meta(ge=0, description="Generation that was judged.")] = 0
+    observed_generation: Annotated[Generation, Meta(description="Generation that was judged.")] = 0
     last_transition_time: Annotated[str, Meta(max_length=64, description="When status last changed, RFC 3339.")] = ""
 
 

@@ -139,12 +139,3 @@ class Listener(ApiValue, frozen=True, kw_only=True):
     dsn: Annotated[bool, Meta(description="Offer DSN (RFC 3461).")] = True
     filter_refs: Annotated[FilterRefs, Meta(description="MailFilters of its sessions, in order.")] = ()
     service: Annotated[ListenerService, Meta(description="How it is reached in a cluster.")] = ListenerService()
-
-    @property
-    def service_port(self) -> int:
-        """Port of its Service, in force."""
-        if self.role == "Submission":
-            usual = 465 if self.tls.mode == "Implicit" else 587
-        else:
-            usual = {"MX": 25, "LMTP": 24}[self.role]
-        return self.service.port or usual

@@ -4,15 +4,21 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from paquebot_operator.api.common import Condition
+from paquebot_operator.api.common import Condition, Generation
 from paquebot_operator.api.validation import ApiValue
 
 MAX_PODS = 100
 MAX_RECORDS = 32
-Generation = Annotated[int, Meta(ge=0, le=9_223_372_036_854_775_807)]
 Number = Annotated[int, Meta(ge=0, le=2_147_483_647)]
 Short = Annotated[str, Meta(max_length=253)]
-Conditions = Annotated[tuple[Condition, ...], Meta(max_length=16, description="What holds, by type.")]
+Conditions = Annotated[
+    tuple[Condition, ...],
+    Meta(
+        max_length=16,
+        description="What holds, by type.",
+        extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]
 Observed = Annotated[Generation, Meta(description="Generation of the spec that was judged.")]
 
 
