@@ -9,7 +9,7 @@ ARG BASE=python:3.11-slim-bookworm
 
 # What uv.lock names, by its hashes, wheels only.
 FROM ${BASE} AS dependencies
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ONLY_BINARY=:all: PIP_REQUIRE_HASHES=1 \
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ONLY_BINARY=:all: \
     PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
 WORKDIR /build
 RUN python3 -m venv /tools && python3 -m venv --without-pip /opt/paquebot
@@ -17,16 +17,20 @@ COPY pyproject.toml uv.lock tools/locked-uv ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,mode=0444 \
     --mount=type=secret,id=certificates,target=/run/certificates.pem,mode=0444 \
     python3 locked-uv >uv.txt \
-    && /tools/bin/pip install --quiet -r uv.txt \
+    && /tools/bin/pip install --quiet --require-hashes -r uv.txt \
     && export="/tools/bin/uv export --quiet --frozen --no-emit-project --python python3" \
     && $export --no-dev --extra mta --extra operator --output-file runtime.txt >/dev/null \
     && $export --only-group build --output-file build.txt >/dev/null \
-    && /tools/bin/pip install --quiet -r build.txt \
-    && /tools/bin/pip --python /opt/paquebot/bin/python install --quiet -r runtime.txt
-# No tests of others, no type stubs, no sources of compiled modules. Bytecode is made here: the root will be read-only.
+    && /tools/bin/pip install --quiet --require-hashes -r build.txt \
+    && /tools/bin/pip --python /opt/paquebot/bin/python install --quiet --require-hashes -r runtime.txt
+# No tests of others, no type stubs, no sources of compiled modules; of the Kubernetes client only the way to the server: its
+# classes for each kind are half of all bytes here, and the operator has its own models.
+# Bytecode is made here: the root will be read-only.
 RUN cd /opt/paquebot/lib/python3*/site-packages \
-    && find . -depth -type d \( -name tests -o -name test \) -path './*/*' -prune -exec rm -rf {} + \
+    && find . -type d \( -name tests -o -name test \) -path './*/*' -prune -exec rm -rf {} + \
     && find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.c' -o -name '*.h' \) -delete \
+    && find kubernetes/client/api kubernetes/client/models kubernetes/aio/client/api kubernetes/aio/client/models \
+        -type f ! -name __init__.py -delete \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash . \
     && printf 'paquebot:x:65532:65532:Paquebot:/tmp:/usr/sbin/nologin\n' >>/etc/passwd \
     && printf 'paquebot:x:65532:\n' >>/etc/group
@@ -35,11 +39,17 @@ RUN cd /opt/paquebot/lib/python3*/site-packages \
 FROM dependencies AS project
 COPY . .
 RUN /tools/bin/pip wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir /wheel . \
-    && PIP_REQUIRE_HASHES=0 /tools/bin/pip --python /opt/paquebot/bin/python install --quiet --no-deps --no-index \
+    && /tools/bin/pip --python /opt/paquebot/bin/python install --quiet --no-deps --no-index \
         --prefix /project /wheel/*.whl \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /project
 
 FROM ${BASE}
+COPY --from=dependencies /etc/passwd /etc/group /etc/
+COPY --from=dependencies /opt/paquebot /opt/paquebot
+COPY --from=project /project /opt/paquebot
+# The root may be read-only: nothing is written but where a command is told to, and in /tmp.
+ENV PATH=/opt/paquebot/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Paquebot" \
@@ -47,12 +57,6 @@ LABEL org.opencontainers.image.title="Paquebot" \
     org.opencontainers.image.licenses="Apache-2.0" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}"
-COPY --from=dependencies /etc/passwd /etc/group /etc/
-COPY --from=dependencies /opt/paquebot /opt/paquebot
-COPY --from=project /project /opt/paquebot
-# The root may be read-only: nothing is written but where a command is told to, and in /tmp.
-ENV PATH=/opt/paquebot/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 USER 65532:65532
 WORKDIR /
 # MX, submission, submissions and LMTP; health, metrics and acknowledgements.
