@@ -1,0 +1,35 @@
+"""What the cluster and the operator add to a MailService's own wishes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Egress:
+    """Where pods must be able to send, beside the usual ports of mail.
+
+    Attributes:
+        ports: TCP ports, anywhere; sorted.
+        namespaces: of Services that mail is handed to; sorted. A policy sees the port of the pod behind a Service, not
+            the Service's, so these are allowed as a whole.
+    """
+
+    ports: tuple[int, ...] = ()
+    namespaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What desired objects depend on beside the MailService.
+
+    Attributes:
+        image: of the MTA, unless the MailService names one.
+        operator_namespace: from where acknowledgements are read.
+        egress: where the configuration in force sends to (``egress_of``).
+        has_pod_monitors, has_prometheus_rules: whether the cluster has these kinds of the Prometheus operator.
+    """
+
+    image: str
+    operator_namespace: str
+    egress: Egress = Egress()
+    has_pod_monitors: bool = False
+    has_prometheus_rules: bool = False
