@@ -30,6 +30,7 @@ NAMES = [scenario.name for scenario in SCENARIOS]
 @click.option(
     "--workers", multiple=True, type=click.IntRange(1, 64), help="Paquebot's processes.  [default: 2, then 1]"
 )
+@click.option("--no-rivals", is_flag=True, help="Only Postfix, without Exim, OpenSMTPD and Haraka.")
 @click.option("--no-profile", is_flag=True, help="Rates only.")
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Where queues lie.")
 def main(
@@ -39,10 +40,11 @@ def main(
     runs: int | None,
     messages: int | None,
     workers: tuple[int, ...],
+    no_rivals: bool,
     no_profile: bool,
     directory: Path | None,
 ) -> None:
-    """Measure accept and end-to-end rates beside Debian's Postfix, and where the time goes.
+    """Measure accept and end-to-end rates beside Debian's Postfix and others, and where the time goes.
 
     Example: python -m bench --only end_to_end --runs 7
     """
@@ -55,8 +57,10 @@ def main(
             rounds=runs or (QUICK_ROUNDS if quick else 5),
             messages=messages or (QUICK_MESSAGES if quick else 3_000),
             workers=tuple(dict.fromkeys(workers)) or ((2,) if quick else (2, 1)),
+            rivals=not no_rivals,
             profiles=not no_profile,
             directory=place,
+            flames=RESULTS,
         )
         _run(plan, console)
 
@@ -64,6 +68,7 @@ def main(
 def _run(plan: Plan, console: Console) -> None:
     """Measure, print and write."""
     started = time.monotonic()
+    plan.flames.mkdir(parents=True, exist_ok=True)
     machine = describe_machine(plan.directory)
     print_machine(machine, console)
     contest = Contest(plan, lambda line: console.print(line, highlight=False))
@@ -71,7 +76,7 @@ def _run(plan: Plan, console: Console) -> None:
         contest.run()
     except PeerError as error:
         raise click.ClickException(str(error)) from error
-    report = make_report(plan, machine, contest.runs, contest.profiles, time.monotonic() - started)
+    report = make_report(plan, machine, contest, time.monotonic() - started)
     print_report(report, console)
     write_report(report, RESULTS / "latest.json")
     console.print(f"written to {RESULTS / 'latest.json'} after {report.seconds:.0f} s")

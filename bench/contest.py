@@ -11,6 +11,7 @@ from bench.figures import summarise
 from bench.measure import measure
 from bench.plan import BUDGET_SECONDS, LEAST_ROUNDS, Plan, Run, Scenario
 from bench.profiler import Profile, profile
+from bench.rivals import running_rival
 from bench.servers import (
     POSTFIX,
     BareSink,
@@ -19,6 +20,8 @@ from bench.servers import (
     running_paquebot_server,
     running_postfix_server,
 )
+from bench.usage import pss_bytes_of
+from tests.support.processes import PeerError
 from tests.support.smtp_tools import SmtpSink, running_sink
 
 Say = Callable[[str], None]
@@ -34,10 +37,11 @@ class Contest:
         self._say = say
         self._ends_at = time.monotonic() + BUDGET_SECONDS
         self.runs: list[Run] = []
+        self.idle_pss_bytes: dict[str, int] = {}
         self.profiles: list[Profile] = []
 
     def run(self) -> None:
-        """Measure everything. Raises `PeerError` when a server fails: a rate of lost mail is none."""
+        """Measure everything. Raises `PeerError` when Paquebot or Postfix fails: a rate of lost mail is none."""
         for delivers in (False, True):
             scenarios = [scenario for scenario in self._plan.scenarios if scenario.delivers == delivers]
             if scenarios:
@@ -48,14 +52,38 @@ class Contest:
         directory.mkdir(mode=0o755)
         self._say(f"starting {POSTFIX} and paquebot ({', '.join(map(str, self._plan.workers))} workers)")
         with _servers(self._plan, directory, delivers) as (sink, servers):
+            self._weigh(servers)
             for scenario in scenarios:
-                self._run_scenario(scenario, sink, servers)
-                self._profile(scenario, sink, servers, directory)
+                with ExitStack() as stack:
+                    rivals = self._start_rivals(scenario, directory, sink, stack) if self._plan.rivals else []
+                    self._run_scenario(scenario, sink, servers, rivals)
+                self._profile(scenario, sink, servers)
 
-    def _run_scenario(self, scenario: Scenario, sink: SmtpSink, servers: Sequence[Server]) -> None:
+    def _weigh(self, servers: Sequence[Server]) -> None:
+        """Note what the servers take before their first message."""
+        for server in servers:
+            self.idle_pss_bytes.setdefault(server.name, pss_bytes_of(server.session))
+
+    def _start_rivals(self, scenario: Scenario, directory: Path, sink: SmtpSink, stack: ExitStack) -> list[Server]:
+        """Start who takes part in this scenario only; one that this machine lacks is told and left out."""
+        started: list[Server] = []
+        for name in scenario.rivals:
+            place = directory / name
+            place.mkdir(mode=0o755)
+            try:
+                started.append(stack.enter_context(running_rival(name, place, sink.port)))
+            except PeerError as error:
+                self._say(f"{scenario.name:14} without {name}: {error}")
+        self._weigh(started)
+        return started
+
+    def _run_scenario(
+        self, scenario: Scenario, sink: SmtpSink, servers: Sequence[Server], rivals: Sequence[Server]
+    ) -> None:
         """Let the servers take turns, so that a slow minute of the machine meets all of them."""
         for server in servers:
             measure(server, sink, scenario, max(200, self._plan.messages // 3))
+        working = [rival for rival in rivals if self._measure_rival(rival, sink, scenario) is not None]
         for number in range(self._plan.rounds):
             if number >= LEAST_ROUNDS and time.monotonic() > self._ends_at:
                 self._say(f"{scenario.name}: {number} rounds only, time is up")
@@ -64,13 +92,27 @@ class Contest:
                 run = measure(server, sink, scenario, self._plan.messages)
                 self.runs.append(run)
                 self._tell(run, number)
+            for rival in tuple(working):
+                if (found := self._measure_rival(rival, sink, scenario)) is None:
+                    working.remove(rival)
+                else:
+                    self.runs.append(found)
+                    self._tell(found, number)
+
+    def _measure_rival(self, rival: Server, sink: SmtpSink, scenario: Scenario) -> Run | None:
+        """Measure a rival; one that fails is told, and its runs so far stay."""
+        try:
+            return measure(rival, sink, scenario, max(100, self._plan.messages // 2))
+        except PeerError as error:
+            self._say(f"{scenario.name:14} no more of {rival.name}: {str(error).partition(chr(10))[0]}")
+            return None
 
     def _tell(self, run: Run, number: int) -> None:
         rate = f"{run.messages_per_second:8,.0f}/s {run.cpu_microseconds_per_message:6,.0f} us CPU a message"
         noise = f", {run.foreign_share:.0%} of the machine is used by others" if run.foreign_share > 0.1 else ""
         self._say(f"{run.scenario:14} {number + 1}/{self._plan.rounds} {run.server:20} {rate}{noise}")
 
-    def _profile(self, scenario: Scenario, sink: SmtpSink, servers: Sequence[Server], directory: Path) -> None:
+    def _profile(self, scenario: Scenario, sink: SmtpSink, servers: Sequence[Server]) -> None:
         """Profile the first Paquebot."""
         name = paquebot_name(self._plan.workers[0])
         server = next(each for each in servers if each.name == name)
@@ -82,11 +124,8 @@ class Contest:
             if found.scenario == scenario.name and found.server == name
         )
         self._say(f"{scenario.name:14} profile of a worker")
-        self.profiles.append(
-            profile(
-                server, sink, scenario, self._plan.messages * PROFILED_RUNS, cpu, directory / f"{scenario.name}.folded"
-            )
-        )
+        output = self._plan.flames / f"flame-{scenario.name.replace('_', '-')}.svg"
+        self.profiles.append(profile(server, sink, scenario, self._plan.messages * PROFILED_RUNS, cpu, output))
         server.clear()
 
 

@@ -7,7 +7,7 @@ import time
 
 from msgspec import Struct
 
-from bench.plan import MESSAGE_BYTES, SESSIONS, Run, Scenario
+from bench.plan import MESSAGE_BYTES, Run, Scenario
 from bench.servers import GENERATOR, RECIPIENT, Server
 from bench.usage import Cpu, cpu_of, cpu_of_tools, machine_busy_seconds, pss_bytes_of
 from tests.support.processes import PeerError, wait_until
@@ -27,10 +27,10 @@ class Meter(Struct, frozen=True):
     machine_seconds: float
 
 
-def load_of(scenario: Scenario, messages: int) -> SourceLoad:
+def load_of(scenario: Scenario, messages: int, sessions: int) -> SourceLoad:
     """Return smtp-source's part of a scenario."""
     return SourceLoad(
-        sessions=SESSIONS,
+        sessions=sessions,
         messages=messages,
         length_bytes=MESSAGE_BYTES,
         recipient=RECIPIENT,
@@ -45,7 +45,7 @@ def measure(server: Server, sink: SmtpSink, scenario: Scenario, messages: int) -
     """
     time.sleep(SETTLE_SECONDS)
     before, received = _meter(server, sink), sink.count()
-    ended = run_load(server.port, sink, scenario, messages)
+    ended = run_load(server, sink, scenario, messages)
     after = _meter(server, sink)
     run = _run(scenario, server, messages, ended - before.at, before, after)
     _check_queue(server, scenario, messages)
@@ -54,10 +54,10 @@ def measure(server: Server, sink: SmtpSink, scenario: Scenario, messages: int) -
     return run
 
 
-def run_load(port: int, sink: SmtpSink, scenario: Scenario, messages: int) -> float:
+def run_load(server: Server, sink: SmtpSink, scenario: Scenario, messages: int) -> float:
     """Send a load, and end to end wait until it has arrived; return the monotonic time of its end."""
     received = sink.count()
-    run_source(port, load_of(scenario, messages), timeout_seconds=RUN_TIMEOUT_SECONDS)
+    run_source(server.port, load_of(scenario, messages, server.sessions), timeout_seconds=RUN_TIMEOUT_SECONDS)
     if scenario.delivers:
         sink.wait_for_count(received + messages, RUN_TIMEOUT_SECONDS)
     return time.monotonic()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
 MESSAGE_BYTES = 4_096
 SESSIONS = 20
-BUDGET_SECONDS = 420.0
-"""After this time no new round starts, so that a whole run, profiles included, stays below eight minutes."""
+BUDGET_SECONDS = 240.0
+"""After this time no new round starts, so that a whole run, profiles included, stays below six minutes."""
 LEAST_ROUNDS = 3
+
+
+Rival = Literal["exim", "opensmtpd", "haraka"]
+"""Servers that take part in one scenario only."""
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
@@ -21,18 +26,32 @@ class Scenario(Struct, frozen=True, kw_only=True):
         reuses_connections: a session sends one message after another, else each message has its own connection.
         delivers: the rate is that of messages arriving at the next hop; else deliveries are held back, and the rate
             is that of 250 replies, each given after the message was synced to disk.
+        rivals: who takes part besides Postfix.
     """
 
     name: str
     title: str
     reuses_connections: bool
     delivers: bool
+    rivals: tuple[Rival, ...] = ()
 
 
 SCENARIOS = (
     Scenario(name="accept_new", title="accept, a connection each", reuses_connections=False, delivers=False),
-    Scenario(name="accept_reused", title="accept, connections reused", reuses_connections=True, delivers=False),
-    Scenario(name="end_to_end", title="end to end, connections reused", reuses_connections=True, delivers=True),
+    Scenario(
+        name="accept_reused",
+        title="accept, connections reused",
+        reuses_connections=True,
+        delivers=False,
+        rivals=("exim", "opensmtpd"),
+    ),
+    Scenario(
+        name="end_to_end",
+        title="end to end, connections reused",
+        reuses_connections=True,
+        delivers=True,
+        rivals=("haraka",),
+    ),
 )
 
 
@@ -43,15 +62,19 @@ class Plan(Struct, frozen=True, kw_only=True):
         rounds: measured runs of each scenario and server, after one that warms up.
         messages: of one run.
         workers: numbers of Paquebot's processes to measure; the ratios are of the first.
+        rivals: whether others than Postfix take part.
         directory: where queues and logs are made; a disk, or syncs cost nothing.
+        flames: where the profiles' pictures are written.
     """
 
     scenarios: tuple[Scenario, ...] = SCENARIOS
     rounds: int = 5
     messages: int = 3_000
     workers: tuple[int, ...] = (2, 1)
+    rivals: bool = True
     profiles: bool = True
     directory: Path
+    flames: Path
 
 
 class Run(Struct, frozen=True, kw_only=True):

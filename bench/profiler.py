@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bench.flame import flame_svg
 from bench.measure import run_load
 from bench.pinning import alone_on_a_core
 from bench.plan import Scenario
@@ -40,10 +41,15 @@ class Profile(Struct, frozen=True, kw_only=True):
 def profile(
     server: Server, sink: SmtpSink, scenario: Scenario, messages: int, microseconds_per_message: float, output: Path
 ) -> Profile:
-    """Run a load once more under the profiler; a profiler that isn't there or isn't allowed is a reason, no error."""
+    """Run a load once more under the profiler; a profiler that isn't there or isn't allowed is a reason, no error.
+
+    ``output`` is the flame graph's path.
+    """
     worker = worker_of(server.session)
     try:
-        stacks, threads = _sample(worker, server, sink, scenario, messages, output)
+        stacks, threads = _sample(worker, server, sink, scenario, messages, output.with_suffix(".folded"))
+        title = f"{server.name}: {scenario.title}; us of CPU a message"
+        output.write_text(flame_svg(stacks, threads, microseconds_per_message, title))
         return _divided(scenario, server, stacks, threads, microseconds_per_message)
     except (PeerError, OSError, ValueError) as error:
         reason = f"no profile: {error}".partition("\n")[0]
@@ -65,7 +71,7 @@ def _sample(
     with alone_on_a_core(worker, peers), _start(worker, output) as py_spy:
         py_spy.wait_for_log("Sampling process", 20.0)
         before = _tasks(worker)
-        run_load(server.port, sink, scenario, messages)
+        run_load(server, sink, scenario, messages)
         after = _tasks(worker)
         py_spy.signal(signal.SIGINT)
         py_spy.wait(30.0)

@@ -11,19 +11,28 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from bench.contest import Contest
 from bench.figures import Figure, Summary, ratio, summarise
 from bench.machine import Machine
 from bench.plan import MESSAGE_BYTES, SCENARIOS, SESSIONS, Plan, Run
 from bench.profiler import Profile
+from bench.rivals import TITLES
 from bench.servers import GENERATOR, POSTFIX, paquebot_name
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """All of one benchmark. A ratio is Paquebot's median rate divided by Postfix's; None if it wasn't measured."""
+    """All of one benchmark. A ratio is Paquebot's median rate divided by Postfix's; None if it wasn't measured.
+
+    Attributes:
+        rival_ratios: the same for others, by ``<scenario>_<rival>``.
+        idle_pss_mebibytes: of each server, with all its processes, before its first message.
+    """
 
     accept_new_ratio: float | None
     accept_reused_ratio: float | None
     end_to_end_ratio: float | None
+    rival_ratios: dict[str, float | None]
+    idle_pss_mebibytes: dict[str, float]
     measured_at: str
     seconds: float
     machine: Machine
@@ -35,10 +44,9 @@ class Report(Struct, frozen=True, kw_only=True):
     runs: tuple[Run, ...]
 
 
-def make_report(
-    plan: Plan, machine: Machine, runs: Sequence[Run], profiles: Sequence[Profile], seconds: float
-) -> Report:
+def make_report(plan: Plan, machine: Machine, contest: Contest, seconds: float) -> Report:
     """Put it together."""
+    runs, profiles = contest.runs, contest.profiles
     summaries = summarise(runs)
     ours = paquebot_name(plan.workers[0])
     ratios = {f"{scenario.name}_ratio": ratio(summaries, scenario.name, ours, POSTFIX) for scenario in SCENARIOS}
@@ -46,6 +54,12 @@ def make_report(
         accept_new_ratio=ratios["accept_new_ratio"],
         accept_reused_ratio=ratios["accept_reused_ratio"],
         end_to_end_ratio=ratios["end_to_end_ratio"],
+        rival_ratios={
+            f"{scenario.name}_{rival}": ratio(summaries, scenario.name, ours, TITLES[rival])
+            for scenario in SCENARIOS
+            for rival in scenario.rivals
+        },
+        idle_pss_mebibytes={name: pss / 2**20 for name, pss in contest.idle_pss_bytes.items()},
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=seconds,
         machine=machine,
@@ -79,6 +93,8 @@ def print_machine(machine: Machine, console: Console) -> None:
 def print_report(report: Report, console: Console) -> None:
     """Print all tables."""
     console.print(_rates(report))
+    idle = ", ".join(f"{name} {pss:,.0f}" for name, pss in report.idle_pss_mebibytes.items())
+    console.print(f"PSS in MiB before the first message: {idle}", highlight=False)
     for found in report.profiles:
         if found.reason:
             console.print(f"{found.scenario}: {found.reason}")

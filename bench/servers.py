@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from bench.plan import SESSIONS
 from paquebot_mta.config.actions import Action, Relay
 from paquebot_mta.config.service import Limits
 from tests.support.paquebot import Paquebot, running_paquebot
@@ -45,6 +46,10 @@ class Server(Protocol):
     def session(self) -> int:
         """Session id of all its processes."""
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions its load has."""
+
     def queued(self) -> int:
         """Count the messages in its queue."""
 
@@ -60,6 +65,7 @@ class PaquebotServer:
         self.name = paquebot_name(paquebot.settings.workers)
         self.port = paquebot.ports.mx
         self.session = paquebot.process.pid
+        self.sessions = SESSIONS
 
     def queued(self) -> int:
         """Read the gauge of all workers."""
@@ -79,6 +85,7 @@ class PostfixServer:
         self._postfix = postfix
         self.port = postfix.port
         self.session = postfix.process.pid
+        self.sessions = SESSIONS
 
     def queued(self) -> int:
         """Count the queue's files."""
@@ -100,6 +107,7 @@ class BareSink:
     def __init__(self, sink: SmtpSink) -> None:
         self.port = sink.port
         self.session = sink.process.pid
+        self.sessions = SESSIONS
 
     def queued(self) -> int:
         """Return 0: it drops everything."""

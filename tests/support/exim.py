@@ -27,6 +27,7 @@ class EximSettings:
 
     Mail for the domains of `routes` goes to their hops, all other mail to `default`. With a `certificate` there are
     STARTTLS and, for the only user `login`, AUTH PLAIN; its authority is what hops with TLS are checked against.
+    With `only_queues` no mail leaves the queue.
     """
 
     default: Hop
@@ -34,6 +35,7 @@ class EximSettings:
     routes: Mapping[str, Hop] = field(default_factory=dict)
     login: Login = Login("joe", "secret")  # noqa: RUF009 - a value
     hostname: str = "exim.test"
+    only_queues: bool = False
 
 
 class Exim:
@@ -53,7 +55,8 @@ class Exim:
         _copy_certificate(directory / "tls", settings.certificate)
         config = directory / "exim.conf"
         config.write_text(_configuration(directory, port, settings))
-        argv = [f"{program}/usr/sbin/exim4", "-C", str(config), "-bdf", "-q1s"]
+        runs = [] if settings.only_queues else ["-q1s"]
+        argv = [f"{program}/usr/sbin/exim4", "-C", str(config), "-bdf", *runs]
         mounts = {program: package_directory(PACKAGE), **with_users(directory, {_USER: _ID})}
         self.process = PeerProcess(with_mounts(argv, mounts), log_path)
 
@@ -117,6 +120,8 @@ local_interfaces = {LOOPBACK}
 daemon_smtp_ports = {port}
 rfc1413_query_timeout = 0s
 smtp_accept_max = 0
+smtp_accept_max_per_connection = 0
+queue_only = {str(settings.only_queues).lower()}
 message_size_limit = 60M
 acl_smtp_rcpt = accept
 acl_smtp_data = accept

@@ -30,6 +30,7 @@ class OpenSmtpdSettings:
 
     Mail for the domains of `routes` goes to their hops, all other mail to `default`. There are STARTTLS and, for the
     only user `login`, AUTH; the certificate's authority is what hops with TLS are checked against.
+    With `only_queues` no mail leaves the queue, and a client may send as many messages as it likes.
     """
 
     default: Hop
@@ -37,6 +38,7 @@ class OpenSmtpdSettings:
     routes: Mapping[str, Hop] = field(default_factory=dict)
     login: Login = Login("joe", "secret")  # noqa: RUF009 - a value
     hostname: str = "opensmtpd.test"
+    only_queues: bool = False
 
 
 class OpenSmtpd:
@@ -55,7 +57,8 @@ class OpenSmtpd:
         config = directory / "smtpd.conf"
         config.write_text(_configuration(directory, port, settings))
         config.chmod(0o600)
-        argv = [f"{program}/usr/sbin/smtpd", "-d", "-f", str(config)]
+        paused = ["-P", "mta"] if settings.only_queues else []
+        argv = [f"{program}/usr/sbin/smtpd", "-d", *paused, "-f", str(config)]
         self.process = PeerProcess(with_mounts(argv, mounts), directory / "opensmtpd.log")
 
     def log(self) -> str:
@@ -116,6 +119,7 @@ def _configuration(directory: Path, port: int, settings: OpenSmtpdSettings) -> s
         f'pki "server" key "{directory}/server.key"',
         f'table secrets "file:{directory}/secrets"',
         f'table users "file:{directory}/users"',
+        *(["smtp limit max-mails 1000000"] if settings.only_queues else []),
         f'listen on {LOOPBACK} port {port} tls pki "server" auth-optional <users> hostname "{settings.hostname}"',
         *(_action(number, hop) for number, (_, hop) in enumerate(hops)),
         *(_match(number, domain) for number, (domain, _) in enumerate(hops)),
