@@ -43,7 +43,7 @@ class ServerTls(ApiValue, frozen=True, kw_only=True):
         "TLSv1.2"
     )
     ciphers: Annotated[
-        str, Meta(max_length=1024, pattern=r"^[-A-Za-z0-9:+!@_=.]{0,1024}$", description="OpenSSL list for TLS 1.2.")
+        str, Meta(max_length=1024, pattern=r"^[-A-Za-z0-9:+!@_=.]*$", description="OpenSSL list for TLS 1.2.")
     ] = ""
     verify_client: Annotated[
         Literal["Never", "Optional", "Required"], Meta(description="Whether to ask for client certificates.")

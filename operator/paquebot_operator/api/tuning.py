@@ -73,6 +73,13 @@ class Queue(ApiValue, frozen=True, kw_only=True):
     minimum_free_percent: Annotated[
         int, Meta(ge=0, le=90, description="Below this share of free space new mail is answered 452.")
     ] = 5
+    lease_seconds: Annotated[
+        int,
+        Meta(ge=1, le=3_600, description="A pod silent for 1.5 times as long loses its mail to the others."),
+    ] = 9
+    grave_seconds: Annotated[
+        int, Meta(ge=0, le=2_592_000, description="How long an emptied directory of a dead pod is kept.")
+    ] = 86_400
     storage: Annotated[QueueStorage, Meta(description="Where it is kept, in a cluster.")] = QueueStorage()
 
 

@@ -19,7 +19,7 @@ be quoted but numbers that are texts.
 ## Size
 
 An object may have 1.5 MiB in etcd. `kubectl apply` keeps a second copy in an annotation of at most 256 KiB; apply
-larger Tables and MailDomains with `kubectl apply --server-side`, or put the data in a ConfigMap or Secret and name that.
+larger Tables and MailDomains with `kubectl apply --server-side`, or put the data in a ConfigMap or Secret.
 """
 
 

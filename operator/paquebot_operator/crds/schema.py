@@ -75,7 +75,7 @@ def _property(field: inspect.Field) -> Schema:
 def _default(field: inspect.Field) -> Any:
     """The default as JSON; an object's holds only what differs from its own fields' defaults."""
     value = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
-    return None if value is msgspec.NODEFAULT else msgspec.to_builtins(value)
+    return None if value is msgspec.NODEFAULT else msgspec.json.decode(msgspec.json.encode(value))
 
 
 def _pattern(info: inspect.StrType) -> Schema:

@@ -83,10 +83,16 @@ def test_two_objects_of_one_name_are_an_error(tmp_path: Path) -> None:
 
 
 def test_objects_of_others_are_passed_over(tmp_path: Path) -> None:
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mail"}}
-    result = check(write(tmp_path, service(), domain(), namespace, config_map("unused", a="b")), "--json")
+    foreign = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "other"}}
+    result = check(write(tmp_path, service(), domain(), foreign, config_map("unused", a="b")), "--json")
     assert result.exit_code == 0
     assert reasons(result, "Warning") == {"UnknownKind"}
+
+
+def test_a_namespace_beside_our_objects_needs_no_word(tmp_path: Path) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mail"}}
+    result = check(write(tmp_path, service(), domain(), namespace), "--json")
+    assert (result.exit_code, reasons(result, "Warning")) == (0, set())
 
 
 def test_a_table_that_nobody_uses_is_judged_too(tmp_path: Path) -> None:

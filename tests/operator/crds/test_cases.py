@@ -1,0 +1,28 @@
+"""The models refuse what the API server refuses, and name the same field; what it takes they take."""
+
+import pytest
+
+from paquebot_operator.api.decode import ObjectError, decode
+from tests.operator.crds.cases import Case, bad_cases, good_cases, title
+
+BAD, GOOD = bad_cases(), good_cases()
+
+
+def test_there_are_enough_bad_objects() -> None:
+    assert len(BAD) >= 100
+    assert {case.document["kind"] for case in BAD} == {"MailService", "MailDomain", "Table", "MailFilter"}
+
+
+@pytest.mark.parametrize("case", BAD, ids=title)
+def test_a_bad_object_is_refused_and_its_field_named(case: Case) -> None:
+    with pytest.raises(ObjectError) as caught:
+        decode(case.document)
+    named = f"{caught.value.field} {caught.value.message}"
+    assert case.path.rpartition(".")[0] in named
+    assert case.path.rpartition(".")[2] in named
+    assert case.says in named
+
+
+@pytest.mark.parametrize("case", GOOD, ids=title)
+def test_a_good_object_is_taken(case: Case) -> None:
+    assert decode(case.document).kind == case.document["kind"]
