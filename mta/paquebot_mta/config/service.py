@@ -37,6 +37,9 @@ class Queue(Value, frozen=True, kw_only=True):
         warn_after_seconds: ages at which a delay warning is sent.
         minimum_free_percent: below this share of free blocks or inodes new mail is answered 452.
         compression, key_ring: for the volume's content.
+        lease_seconds: a process that can't show for so long that it lives is not ready; after 1.5 times as much others
+            take its mail over.
+        grave_seconds: how long what is left of a process's directory is kept after its last message.
     """
 
     backend: Literal["Journal", "Memory", "Null"] = "Journal"
@@ -46,6 +49,8 @@ class Queue(Value, frozen=True, kw_only=True):
     minimum_free_percent: int = 5
     compression: Literal["None", "Zstd", "Gzip"] = "None"
     key_ring: str = ""
+    lease_seconds: int = 9
+    grave_seconds: int = 86_400
 
 
 class Limits(Value, frozen=True, kw_only=True):

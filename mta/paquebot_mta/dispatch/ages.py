@@ -29,6 +29,11 @@ class Ages:
         self._accepted.pop(evpid, None)
         self._unattempted.pop(evpid, None)
 
+    def clear(self) -> None:
+        """Note that everything left the queue."""
+        self._accepted.clear()
+        self._unattempted.clear()
+
     def oldest_unattempted(self) -> float | None:
         """When the oldest envelope that was never tried was accepted, None if all were."""
         return next(iter(self._unattempted.values()), None)

@@ -16,7 +16,7 @@ from paquebot_mta.mail.ids import Evpid, Msgid, msgid_of
 from paquebot_mta.mail.outcome import Deferred
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.schedule.due import Schedule
-from paquebot_mta.spool.store import Spool, SpoolError
+from paquebot_mta.spool.store import Lost, Spool, SpoolError, Waiting
 from paquebot_mta.telemetry.bus import Emit
 from paquebot_mta.telemetry.events import Notice, QueueEvent
 
@@ -70,13 +70,39 @@ class Dispatcher:
         """Schedule everything that the start has found; says how many envelopes that is."""
         found = 0
         async for waiting in self._spool.recovered():
-            for evpid, state in waiting.states.items():
-                self._restore(evpid, state, waiting.created_at)
-            number = len(waiting.states)
-            self._emit(QueueEvent(change="recovered", msgid=waiting.msgid, envelopes=number, size=waiting.size))
-            found += number
+            found += self._take_in(waiting)
         self._wake.set()
         return found
+
+    async def follow(self) -> None:
+        """Take in what is adopted from dead processes, and let go of everything when our own mail was adopted."""
+        async for change in self._spool.changes():
+            if isinstance(change, Lost):
+                await self._let_go()
+            else:
+                self._take_in(change)
+            self._wake.set()
+
+    def _take_in(self, waiting: Waiting) -> int:
+        """Schedule a message; says how many envelopes it has."""
+        for evpid, state in waiting.states.items():
+            self._restore(evpid, state, waiting.created_at)
+        number = len(waiting.states)
+        self._emit(QueueEvent(change="recovered", msgid=waiting.msgid, envelopes=number, size=waiting.size))
+        return number
+
+    async def _let_go(self) -> None:
+        """Somebody else delivers all this now: break off what is in flight, and forget the rest."""
+        self.schedule.clear()
+        self.ages.clear()
+        self._fresh.clear()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.holds.clear()
+        self.schedule.clear()  # tasks that were broken off gave their envelopes back
+        self._active = 0
 
     def forget(self, evpid: Evpid) -> None:
         """An envelope left the queue."""
@@ -188,7 +214,7 @@ class Dispatcher:
         except SpoolError as error:
             self._put_off(msgid, evpids, str(error))
             return
-        admitted = self._admitted(stored, evpids)
+        admitted = self._admitted(stored if self._spool.has(msgid) else None, evpids)
         for each in admitted[1:]:
             self._spawn(self._attempt(each))
         if admitted:
@@ -231,12 +257,19 @@ class Dispatcher:
         )
         try:
             receipt = await self._deliver(each, task)
+            if not self._spool.has(task.message.msgid):
+                return self._forget_all(each)
             verdicts = await self._settler.settle(each, receipt, started)
             for verdict in verdicts:
                 self._reschedule(verdict.envelope.evpid, verdict.result.state.due_at, gone=bool(verdict.result.final))
         finally:
             self._release(self.holds.leave(each.destination, len(each.envelopes)))
             self._ended(len(each.envelopes))
+
+    def _forget_all(self, each: Group) -> None:
+        """The message isn't ours any more: whoever has it tells what becomes of it."""
+        for envelope in each.envelopes:
+            self.forget(envelope.evpid)
 
     async def _deliver(self, each: Group, task: Task) -> Receipt:
         """Carry it; a fault of ours is a deferral, never a loss and never a bounce."""
@@ -249,7 +282,7 @@ class Dispatcher:
 
     async def _before_final_dot(self, each: Group) -> bool:
         """Ask whether the queue is still ours, and note the intent."""
-        if not await self._spool.owned():
+        if not await self._spool.owned() or not self._spool.has(each.stored.message.msgid):
             return False
         self._spool.intend([envelope.evpid for envelope in each.envelopes])
         return True

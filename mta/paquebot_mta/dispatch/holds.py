@@ -59,6 +59,11 @@ class Holds:
             del self._waiting[destination], self._parts[destination]
         return True
 
+    def clear(self) -> None:
+        """Nothing is in flight or waits any more; what is paused stays paused."""
+        for kept in (self._inflight, self._waiting, self._places, self._parts):
+            kept.clear()
+
     def pause(self, part: Part) -> None:
         """Let nothing of that kind start."""
         self._paused.add(part)

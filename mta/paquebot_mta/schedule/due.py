@@ -51,6 +51,11 @@ class Schedule:
         self._suspended.pop(evpid, None)
         self._inflight.discard(evpid)
 
+    def clear(self) -> None:
+        """Drop everything."""
+        for kept in (self._heap, self._pending, self._inflight, self._suspended):
+            kept.clear()
+
     def hasten(self, evpids: Iterable[Evpid], now: float) -> int:
         """Make pending envelopes due at once (a flush); says how many there were."""
         hastened = [evpid for evpid in evpids if evpid in self._pending]

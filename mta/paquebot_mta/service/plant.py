@@ -49,6 +49,7 @@ class Plant:
         self._outbound = build_outbound(live, resolver, self._ground)
         self._retired: list[Outbound] = []
         self._running: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
         self.dispatcher = self._build_dispatcher()
         self.acceptor = Acceptor(
             policy=live.policy,
@@ -68,6 +69,7 @@ class Plant:
         """Recover the queue, then deliver and accept; answers how many envelopes were recovered."""
         recovered = await self.dispatcher.recover()
         self._running = asyncio.create_task(self.dispatcher.run())
+        self._following = asyncio.create_task(self.dispatcher.follow())
         self._set_gauges()
         await self.acceptor.start()
         return recovered
@@ -112,6 +114,8 @@ class Plant:
         """Stop in the order of the way: accept nothing, end what is in flight, say goodbye to the volume."""
         deadline = time.monotonic() + grace_seconds
         await self.acceptor.drain(grace_seconds)
+        if self._following is not None:
+            self._following.cancel()
         await self.dispatcher.drain(max(0.0, deadline - time.monotonic()))
         for each in (*self._retired, self._outbound):
             await each.pool.close(max(0.1, min(5.0, deadline - time.monotonic())))

@@ -1,180 +1,190 @@
-"""Incarnations on this machine: our own directory, and taking over those whose process is gone. Blocks.
+"""Taking over incarnations whose process is gone. Blocks.
 
-Every living process holds the lock of its own directory and of all that it adopted, so a free lock means a dead owner.
-What an incarnation adopted follows it: the owner blocks lead from each directory to its root, and whoever holds the
-root's lock takes the whole group. Steps: claim (O_EXCL), overwrite ``owner`` with the next epoch, sync; only then read.
-Dying between any two of them leaves the group with one root, ready for the next.
+Order of the steps: claim (a name that only one can make), look whether we are still ourselves, overwrite ``owner`` of
+the root with the next epoch, sync; then a fresh listing of all that leads to us now; only then read. What an
+incarnation adopted leads to it, so one root is a whole group. Dying between any two steps leaves one root, ready for
+the next: either still the dead one, with a claim whose claimer is dead too, or us.
+
+A claim is passed over only when its claimer leads nowhere, to the dead root itself, or to us: whoever made it has been
+fenced by his own block then, and serves nothing however late he wakes up.
 """
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+
+from msgspec.structs import replace
 
 from paquebot_mta.mail.ids import RandomBits
-from paquebot_mta.spool.disk import Disk
+from paquebot_mta.spool.committer import LostOwnershipError
+from paquebot_mta.spool.disk import Disk, read_file, write_file
+from paquebot_mta.spool.forest import Owners, root_of
+from paquebot_mta.spool.format import MAX_INCARNATION_BYTES
+from paquebot_mta.spool.graves import Graves, claims_of
+from paquebot_mta.spool.incarnation import is_proven_dead
 from paquebot_mta.spool.layout import Layout, is_incarnation
 from paquebot_mta.spool.owner import Owner, create_owner, overwrite_owner, read_owner
 from paquebot_mta.spool.segment import Home
 
-_MAX_CHAIN: Final = 1_000
-_HIDDEN: Final = ".new-"
-_HIDDEN_SECONDS: Final = 3_600.0
 
-
-def make_home(disk: Disk, layout: Layout, incarnation: str) -> Home:
-    """Make our own directory, locked and owned before anyone can see it.
-
-    Raises:
-        OSError: it can't be made.
-    """
-    hidden = layout.at("pods", f"{_HIDDEN}{incarnation}")
-    disk.mkdir(hidden)
-    lock_fd = disk.open(f"{hidden}/lock", os.O_RDWR | os.O_CREAT)
-    if not disk.lock(lock_fd):
-        raise OSError("a new directory is locked by somebody else")
-    create_owner(disk, f"{hidden}/owner", Owner(incarnation))
-    disk.sync_dir(hidden)
-    disk.rename(hidden, layout.home(incarnation))
-    disk.sync_dir(layout.at("pods"))
-    return Home(incarnation, layout.home(incarnation), True, lock_fd)
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Adopter:
-    """Takes over dead incarnations of this machine, one group at a time.
+    """Takes over dead incarnations, one group at a time.
 
     Attributes:
         incarnation: ours.
-        randbits: where to begin, so that workers that start together take different ones.
-        clock: wall clock, names graves.
+        machine: names this machine, for what its locks prove.
+        graves: tells where buried incarnations led.
+        still_ours: reads our own block from the volume.
+        served: incarnations whose mail we deliver already.
     """
 
     disk: Disk
     layout: Layout
     incarnation: str
+    machine: str
+    graves: Graves
     randbits: RandomBits
-    clock: Callable[[], float]
+    still_ours: Callable[[], bool]
+    served: Callable[[], Collection[str]]
 
-    def claim_next(self) -> Sequence[Home]:
-        """Take one group over. Returns nothing if none is free.
+    def survey(self) -> Owners:
+        """Read the blocks of all incarnations from a fresh listing; those that lead to a buried one lead further.
 
         Raises:
-            OSError: the volume is out of order.
+            OSError: the volume is out of order: nobody is judged by what can't be read.
         """
-        groups = self._groups()
-        roots = sorted(groups)
-        first = self.randbits(32) % len(roots) if roots else 0
-        for root in roots[first:] + roots[:first]:
-            lock_fd = self._lock(root)
-            if lock_fd >= 0:
-                return self._take(root, lock_fd)
-        return ()
+        return self._past_graves(self._read())
 
-    def _groups(self) -> dict[str, list[str]]:
-        """Other incarnations by their root, each group from the root on."""
+    def _read(self) -> dict[str, Owner | None]:
         names = [name for name in self.disk.names(self.layout.at("pods")) if is_incarnation(name)]
-        owners = {name: read_owner(self.disk, f"{self.layout.home(name)}/owner") for name in names}
-        groups: dict[str, list[str]] = {}
-        for name in names:
-            root = _root(name, owners)
-            if root != self.incarnation:
-                groups.setdefault(root, []).append(name)
-        return groups
+        return {name: read_owner(self.disk, self._block(name)) for name in names}
 
-    def _lock(self, incarnation: str) -> int:
-        """Lock a directory; -1 if its owner lives or it is gone by now."""
-        home = self.layout.home(incarnation)
-        try:
-            fd = self.disk.open(f"{home}/lock", os.O_RDWR | os.O_CREAT)
-        except FileNotFoundError:
-            return -1
-        if self.disk.lock(fd) and self.disk.exists(home):
-            return fd
-        self.disk.close(fd)
-        return -1
+    def _past_graves(self, owners: Mapping[str, Owner | None]) -> Owners:
+        found = dict(owners)
+        for name, owner in owners.items():
+            if owner is not None and owner.owner not in owners:
+                heir = self._heir(owner.owner, owners)
+                if heir:
+                    found[name] = replace(owner, owner=heir)
+        return found
 
-    def _take(self, root: str, lock_fd: int) -> Sequence[Home]:
-        """Under the root's lock nobody else touches the group: list it again and take all of it.
+    def _heir(self, buried: str, owners: Owners) -> str:
+        """Whoever is there of those that a buried incarnation led to; empty if nobody is."""
+        passed: set[str] = set()
+        while buried not in owners:
+            owner = None if buried in passed else self.graves.owner_of(buried)
+            if owner is None:
+                return ""
+            passed.add(buried)
+            buried = owner.owner
+        return buried
 
-        The root goes first: whoever dies in between leaves members that still lead, through the root, to us.
+    def is_proven_dead(self, name: str, owner: Owner | None) -> bool:
+        """Whether its writer will never write again: it said so, or it ran on this machine and has ended.
+
+        A directory without block and lock had no process ever: somebody has put it there.
         """
-        taken = [Home(root, self.layout.home(root), False, lock_fd)]
-        for name in self._groups().get(root, [root]):
-            fd = self._lock(name) if name != root else -1
-            if fd >= 0:
-                taken.append(Home(name, self.layout.home(name), False, fd))
-        for home in taken:
-            self._claim(home)
-        return taken
+        if owner is None and not self.disk.exists(f"{self.layout.home(name)}/lock"):
+            return True
+        said = owner is not None and owner.goodbye
+        return said or is_proven_dead(self.disk, self.layout.home(name), self.machine)
 
-    def _claim(self, home: Home) -> None:
-        path = f"{home.path}/owner"
-        before = read_owner(self.disk, path)
-        epoch = max([before.epoch if before else 0, *self._claimed_epochs(home.incarnation)]) + 1
-        claim = self.layout.at("adopt", f"{home.incarnation}.{epoch}")
-        fd = self.disk.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    def claim(self, root: str) -> Sequence[Home]:
+        """Take over a dead root and all that leads to it. Returns nothing if somebody else does.
+
+        Raises:
+            LostOwnershipError: we were taken over ourselves.
+            OSError: the volume is out of order; another try goes on from here.
+        """
+        owners = self.survey()
+        if root not in owners or root_of(root, owners) != root:
+            return ()
+        owner = owners[root]
+        reached = owner.epoch if owner else 0
+        last = max(claims_of(self.disk, self.layout, root), default=0)
+        if last > reached and not self._is_abandoned(root, last, owners):
+            return ()
+        epoch = max(reached, last) + 1
+        if not self._claim(root, epoch):
+            return ()
+        self._fence(root, epoch)
+        return self.gather()
+
+    def _is_abandoned(self, root: str, epoch: int, owners: Owners) -> bool:
+        """Whether the claimer of an unfinished claim can't serve anything by it any more."""
         try:
-            self.disk.write(fd, self.incarnation.encode("ascii"), 0)
-            self.disk.sync(fd)
+            path = self.layout.at("adopt", f"{root}.{epoch}")
+            claimer = read_file(self.disk, path, MAX_INCARNATION_BYTES).decode("ascii", "replace")
+        except FileNotFoundError:
+            return False  # the root was buried meanwhile
+        if claimer in owners:
+            return root_of(claimer, owners) in (root, self.incarnation)
+        return not self.disk.exists(self.layout.home(claimer))  # else it is younger than our look at the blocks
+
+    def _claim(self, root: str, epoch: int) -> bool:
+        """Make the claim's name, with our name in it from the first moment; only one of many succeeds."""
+        draft = self.layout.at("adopt", f".{self.incarnation}-{self.randbits(64):016x}")
+        write_file(self.disk, draft, self.incarnation.encode("ascii"))
+        try:
+            self.disk.link(draft, self.layout.at("adopt", f"{root}.{epoch}"))
+        except FileExistsError:
+            return False
         finally:
-            self.disk.close(fd)
+            self.disk.unlink(draft)
         self.disk.sync_dir(self.layout.at("adopt"))
+        return True
+
+    def _fence(self, name: str, epoch: int) -> None:
+        """Overwrite a block: from here on its former owner acknowledges nothing."""
+        if not self.still_ours():
+            raise LostOwnershipError("the owner block names another incarnation")
+        path = self._block(name)
         write = overwrite_owner if self.disk.exists(path) else create_owner
         write(self.disk, path, Owner(self.incarnation, epoch))
 
-    def _claimed_epochs(self, incarnation: str) -> Sequence[int]:
-        return [int(name.rsplit(".", 1)[1]) for name in self._claims(incarnation)]
+    def gather(self) -> Sequence[Home]:
+        """Take what leads to us and isn't served yet; and write our name where a chain to us has more than one link.
 
-    def _claims(self, incarnation: str) -> Sequence[str]:
-        names = [name for name in self.disk.names(self.layout.at("adopt")) if name.startswith(f"{incarnation}.")]
-        return [name for name in names if name[len(incarnation) + 1 :].isdecimal()]
-
-    def bury(self, home: Home, grace_seconds: float) -> None:
-        """Move a directory without any live message out of the way, and remove it if there is no grace.
+        A chain must not depend on a directory that goes before the ones behind it.
 
         Raises:
-            OSError: it stays, for the next start.
+            OSError: the volume is out of order; the next call goes on.
         """
-        grave = self.layout.at("grave", f"{home.incarnation}.{int(self.clock())}")
-        self.disk.rename(home.path, grave)
-        self.disk.sync_dir(self.layout.at("pods"))
-        for name in self._claims(home.incarnation):
-            self.disk.unlink(self.layout.at("adopt", name))
-        if grace_seconds <= 0:
-            self._remove(grave)
+        blocks = self._read()
+        served, taken = frozenset(self.served()), []
+        for name in self._ours(self._past_graves(blocks)):
+            owner = blocks[name]
+            with suppress(FileNotFoundError):  # it was buried meanwhile
+                if owner is None or owner.owner != self.incarnation:
+                    self._fence(name, 1 + (owner.epoch if owner else 0))
+                if name not in served:
+                    taken.append(self._home(name, owner))
+        return taken
 
-    def sweep(self, grace_seconds: float) -> None:
-        """Remove what was buried long enough ago, and directories whose making was cut short by a crash.
+    def _ours(self, owners: Owners) -> Iterator[str]:
+        for name in owners:
+            leads_to_us = name != self.incarnation and root_of(name, owners) == self.incarnation
+            if leads_to_us and self.disk.exists(self.layout.home(name)):
+                yield name
+
+    def _home(self, name: str, owner: Owner | None) -> Home:
+        path = self.layout.home(name)
+        with suppress(OSError):  # what its owner kept for a full volume is ours to use
+            self.disk.unlink(f"{path}/ballast")
+        return Home(name, path, False, proven=self.is_proven_dead(name, owner))
+
+    def _block(self, name: str) -> str:
+        return f"{self.layout.home(name)}/owner"
+
+    def sweep_claims(self) -> None:
+        """Remove claims of what is buried, and drafts whose makers are.
 
         Raises:
             OSError: something stays, for the next time.
         """
-        for name in self.disk.names(self.layout.at("grave")):
-            buried_at = name.rpartition(".")[2]
-            if buried_at.isdecimal() and self.clock() - int(buried_at) >= grace_seconds:
-                self._remove(self.layout.at("grave", name))
-        now = self.disk.modified(self.layout.home(self.incarnation))  # just made: by the volume's own clock
-        for name in self.disk.names(self.layout.at("pods")):
-            path = self.layout.at("pods", name)
-            if name.startswith(_HIDDEN) and now - self.disk.modified(path) >= _HIDDEN_SECONDS:
-                self._remove(path)
-
-    def _remove(self, grave: str) -> None:
-        """Remove a directory of plain files; another process may do the same at once."""
-        try:
-            for name in self.disk.names(grave):
-                self.disk.unlink(f"{grave}/{name}")
-            self.disk.rmdir(grave)
-        except FileNotFoundError:
-            return
-
-
-def _root(name: str, owners: dict[str, Owner | None]) -> str:
-    """Follow owners to the one that owns itself (or whose owner is gone, or that has no readable block)."""
-    for _ in range(_MAX_CHAIN):
-        owner = owners[name]
-        if owner is None or owner.owner == name or owner.owner not in owners:
-            return name
-        name = owner.owner
-    return name
+        for name in self.disk.names(self.layout.at("adopt")):
+            subject = name[1:].rpartition("-")[0] if name.startswith(".") else name.rpartition(".")[0]
+            if not self.disk.exists(self.layout.home(subject)):
+                with suppress(FileNotFoundError):
+                    self.disk.unlink(self.layout.at("adopt", name))

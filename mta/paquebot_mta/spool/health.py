@@ -34,24 +34,28 @@ class Circuit:
         self._failures = 0
         self._pause = 0.0
         self._closed_until = 0.0
-        self._lost = False
+        self._stalled = False
+        self.taken_over = asyncio.Event()
+        """Set once another incarnation owns our mail."""
 
     @property
     def lost(self) -> bool:
         """Whether another incarnation owns our mail: for good."""
-        return self._lost
+        return self.taken_over.is_set()
 
     @property
     def trouble(self) -> str:
         """What is wrong, even while it may be tried again; empty if nothing is."""
-        if self._lost:
+        if self.lost:
             return "the mail of this process was adopted by another one"
+        if self._stalled:
+            return "the beat of this process can't be written"
         return "the queue's volume is out of order" if self._pause else ""
 
     def refusal(self) -> SpoolError | None:
         """Why nothing may be tried now; None while it may."""
         pausing = self._pause and self._monotonic() < self._closed_until
-        return fault(self.trouble) if self._lost or pausing else None
+        return fault(self.trouble) if self.lost or pausing else None
 
     def observe(self, error: OSError | None) -> None:
         """Learn how a batch ended."""
@@ -71,9 +75,16 @@ class Circuit:
             self._notify(Notice(level="info", event="queue.circuit-closed"))
 
     def _lose(self) -> None:
-        if not self._lost:
-            self._lost = True
-            self._notify(Notice(level="error", event="queue.lease-stolen"))
+        if not self.lost:
+            self.taken_over.set()
+            self._notify(Notice(level="warning", event="queue.lease-stolen"))
+
+    def stall(self, *, stalled: bool) -> None:
+        """Learn whether the beat gets through: while it doesn't, others are about to take our mail over."""
+        if stalled != self._stalled and not self.lost:
+            self._stalled = stalled
+            event = "queue.beat-stalled" if stalled else "queue.beat-resumed"
+            self._notify(Notice(level="warning" if stalled else "info", event=event))
 
     def _fail(self, error: OSError) -> None:
         self._failures += 1

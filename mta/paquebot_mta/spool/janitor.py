@@ -1,26 +1,36 @@
 """Giving space back: segments without live messages are unlinked, directories without segments are buried.
 
 A segment that holds results about messages in another one goes after it: else a crash in between would bring back
-messages that were delivered long ago.
+messages that were delivered long ago. What a process left that may still be alive somewhere stays for a grace time.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 
-from paquebot_mta.spool.adopt import Adopter
-from paquebot_mta.spool.disk import Disk
+from paquebot_mta.spool.committer import LostOwnershipError
+from paquebot_mta.spool.graves import Graves
 from paquebot_mta.spool.segment import Home, Segment
 
 
 class Janitor:
     """Looks after all directories that we serve; the event loop decides, threads do the work."""
 
-    def __init__(self, disk: Disk, adopter: Adopter, homes: list[Home], pool: Executor, grave_seconds: float) -> None:
+    def __init__(
+        self,
+        graves: Graves,
+        homes: list[Home],
+        pool: Executor,
+        still_ours: Callable[[], bool],
+        grave_seconds: float,
+        monotonic: Callable[[], float],
+    ) -> None:
         """``homes`` is shared with the journal: adopted ones appear in it and vanish from it."""
-        self._disk = disk
-        self._adopter = adopter
+        self._disk = graves.disk
+        self._graves = graves
+        self._monotonic = monotonic
+        self._still_ours = still_ours
         self._homes = homes
         self._pool = pool
         self._grave_seconds = grave_seconds
@@ -54,9 +64,13 @@ class Janitor:
                 await self._bury_empty()
 
     def _removable(self) -> Sequence[Segment]:
-        return [segment for home in self._homes for segment in home.segments.values() if _is_removable(segment)]
+        now = self._monotonic()
+        homes = [home for home in self._homes if home.guarded_until <= now]
+        return [segment for home in homes for segment in home.segments.values() if _is_removable(segment)]
 
     def _unlink(self, segments: Sequence[Segment]) -> None:
+        if not self._still_ours():
+            raise LostOwnershipError("the owner block names another incarnation")  # who reads them now needs them all
         for segment in segments:
             with suppress(FileNotFoundError):
                 self._disk.unlink(segment.path)
@@ -72,14 +86,13 @@ class Janitor:
                 segment.pins -= gone
 
     async def _bury_empty(self) -> None:
-        for home in [home for home in self._homes if not home.own and not home.segments]:
+        now = self._monotonic()
+        for home in [home for home in self._homes if not home.own and not home.segments and home.guarded_until <= now]:
             await asyncio.get_running_loop().run_in_executor(self._pool, self._bury, home)
             self._homes.remove(home)
 
     def _bury(self, home: Home) -> None:
-        self._adopter.bury(home, self._grave_seconds)
-        fd, home.lock_fd = home.lock_fd, -1
-        self._disk.close(fd)
+        self._graves.bury(home, self._grave_seconds)
 
 
 def _is_removable(segment: Segment) -> bool:

@@ -22,9 +22,9 @@ from paquebot_mta.spool.parts import JournalParts
 from paquebot_mta.spool.quarantine import evidence_name, quarantine
 from paquebot_mta.spool.reader import DamagedError, Stretch, accept_stretch, body_stretches, read_accepted, read_body
 from paquebot_mta.spool.records import Intended, Results, States, encode, expand
-from paquebot_mta.spool.segment import Segment
+from paquebot_mta.spool.segment import Home, Segment
 from paquebot_mta.spool.shared_check import SharedCheck
-from paquebot_mta.spool.store import Draft, SpoolError, SpoolStats, Waiting
+from paquebot_mta.spool.store import Draft, Lost, SpoolError, SpoolStats, Waiting
 from paquebot_mta.telemetry.events import Notice
 
 _WALK_AT_ONCE = 256
@@ -36,10 +36,24 @@ class Journal:
 
     def __init__(self, parts: JournalParts) -> None:
         """Take over parts that are already running."""
+        self.background: list[asyncio.Task[None]] = []
+        self._followed = False
+        self._told = asyncio.Event()
+        self._replaced = asyncio.Event()
+        self.replace_parts(parts)
+
+    @property
+    def parts(self) -> JournalParts:
+        """What it consists of now."""
+        return self._parts
+
+    def replace_parts(self, parts: JournalParts) -> None:
+        """Go on as another incarnation: what was here is not ours any more."""
         self._parts = parts
         self._index = parts.index
         self._updating: dict[Msgid, int] = {}
         self._ownership = SharedCheck(parts.ownership.check, parts.loop, parts.readers)
+        self._replaced.set()
 
     def create(self, *, size_hint: int = 0) -> Draft:
         """See ``Spool``."""
@@ -179,10 +193,19 @@ class Journal:
             return
         if entry.segment is not log_segment:
             log_segment.pins.add(entry.segment)
+        home = entry.segment.home
+        if home.last_beat_at is not None and any(result.final == "delivered" for result in results):
+            self._tell_first_delivery(home, home.last_beat_at)
         left = self._index.apply(msgid, results)
         if left is not None:
             self._parts.cache.drop(msgid)
             self._parts.janitor.consider(left)
+
+    def _tell_first_delivery(self, home: Home, last_beat_at: float) -> None:
+        home.last_beat_at = None
+        seconds = round(self._parts.watcher.monotonic() - last_beat_at, 3)
+        details: dict[str, str | int | float | bool] = {"root": home.incarnation, "seconds": seconds}
+        self._parts.notify(Notice(level="info", event="queue.first-adopted-delivery", details=details))
 
     async def walk(self) -> AsyncIterator[Stored]:
         """See ``Spool``. A message that can't be read is left out; whoever asks for it by id learns why."""
@@ -193,6 +216,7 @@ class Journal:
 
     async def recovered(self) -> AsyncIterator[Waiting]:
         """See ``Spool``."""
+        self._parts.arrived.clear()
         found, self._parts.found = self._parts.found, []
         found.reverse()
         while found:
@@ -202,6 +226,35 @@ class Journal:
                 if message.msgid in self._index:
                     entry = message.entry
                     yield Waiting(message.msgid, message.created_at, entry.size, _live(message.evpids, entry.states))
+
+    async def changes(self) -> AsyncIterator[Waiting | Lost]:
+        """See ``Spool``."""
+        self._followed = True
+        try:
+            while True:
+                parts, self._replaced = self._parts, asyncio.Event()
+                if parts.circuit.lost:
+                    yield Lost()
+                    self._told.set()
+                    await self._replaced.wait()
+                    continue
+                await _first_of(parts.arrived, parts.circuit.taken_over)
+                if not parts.circuit.lost:
+                    async for waiting in self.recovered():
+                        yield waiting
+        finally:
+            self._followed = False
+
+    async def tell_lost(self, timeout_seconds: float) -> None:
+        """Wait until whoever follows the changes has learned that everything is lost."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds if self._followed else 0):
+                await self._told.wait()
+        self._told.clear()
+
+    def has(self, msgid: Msgid) -> bool:
+        """See ``Spool``."""
+        return msgid in self._index
 
     def trouble(self) -> str:
         """See ``Spool``."""
@@ -243,7 +296,20 @@ class Journal:
 
     async def close(self) -> None:
         """See ``Spool``."""
+        for task in self.background:
+            task.cancel()
+        await asyncio.gather(*self.background, return_exceptions=True)
         await self._parts.close()
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
 
 
 def _read_some(disk: Disk, stretches: Mapping[Msgid, Stretch]) -> dict[Msgid, Message]:

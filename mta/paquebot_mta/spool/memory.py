@@ -7,7 +7,7 @@ from paquebot_mta.mail.envelope import EnvelopeState, Message, Result, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid, RandomBits, msgid_of, new_msgid
 from paquebot_mta.spool.drafts import split
 from paquebot_mta.spool.options import fault
-from paquebot_mta.spool.store import Draft, SpoolStats, Waiting
+from paquebot_mta.spool.store import Draft, Lost, SpoolStats, Waiting
 
 
 @dataclass(slots=True)
@@ -129,6 +129,16 @@ class MemorySpool:
         async for stored in self.walk():
             message = stored.message
             yield Waiting(message.msgid, message.created_at, message.size, stored.states)
+
+    async def changes(self) -> AsyncIterator[Waiting | Lost]:
+        """See ``Spool``; there is nobody else."""
+        nothing: Sequence[Waiting | Lost] = ()
+        for change in nothing:
+            yield change
+
+    def has(self, msgid: Msgid) -> bool:
+        """See ``Spool``."""
+        return msgid in self._kept
 
     def trouble(self) -> str:
         """See ``Spool``."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from paquebot_mta.mail.envelope import Message, Result, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid, RandomBits, new_msgid
 from paquebot_mta.spool.options import fault
-from paquebot_mta.spool.store import Draft, SpoolStats, Waiting
+from paquebot_mta.spool.store import Draft, Lost, SpoolStats, Waiting
 
 
 class NullDraft:
@@ -82,6 +82,16 @@ class NullSpool:
         nothing: Sequence[Waiting] = ()
         for waiting in nothing:
             yield waiting
+
+    async def changes(self) -> AsyncIterator[Waiting | Lost]:
+        """See ``Spool``; there is nobody else."""
+        nothing: Sequence[Waiting | Lost] = ()
+        for change in nothing:
+            yield change
+
+    def has(self, msgid: Msgid) -> bool:
+        """See ``Spool``."""
+        return False
 
     def trouble(self) -> str:
         """See ``Spool``."""

@@ -11,6 +11,7 @@ from typing import assert_never
 from paquebot_mta.config.service import Queue
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.spool.disk import Disk, RealDisk
+from paquebot_mta.spool.incarnation import this_machine
 from paquebot_mta.spool.memory import MemorySpool
 from paquebot_mta.spool.null import NullSpool
 from paquebot_mta.spool.options import JournalOptions
@@ -31,9 +32,10 @@ async def open_spool(
     disk: Disk | None = None,
     options: JournalOptions | None = None,
 ) -> Spool:
-    """Open the queue and, on a volume, recover what dead processes of this machine left in it.
+    """Open the queue and, on a volume, recover what dead processes left in it; from then on watch the others.
 
     ``name`` becomes part of the incarnation's name. ``notice`` is called on the event loop, once per change of state.
+    ``options`` are instead of the queue's.
 
     Raises:
         SpoolFormatError: ``directory`` holds something that this version must not touch; nothing was changed.
@@ -46,7 +48,7 @@ async def open_spool(
         case "Null":
             return NullSpool(randbits)
         case "Journal":
-            chosen = replace(options or JournalOptions(), minimum_free_percent=queue.minimum_free_percent)
+            chosen = replace(options or _options(queue), minimum_free_percent=queue.minimum_free_percent)
             given = Surroundings(
                 directory=f"{os.getcwd()}/{directory}" if not directory.is_absolute() else str(directory),
                 disk=disk or RealDisk(),
@@ -54,8 +56,13 @@ async def open_spool(
                 randbits=randbits,
                 notify=notice,
                 name=name,
+                machine=this_machine() if chosen.machine is None else chosen.machine,
                 clock=clock,
             )
             return await open_journal(given)
         case _:
             assert_never(queue.backend)
+
+
+def _options(queue: Queue) -> JournalOptions:
+    return replace(JournalOptions(), grave_seconds=queue.grave_seconds).leased(queue.lease_seconds)

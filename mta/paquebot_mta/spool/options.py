@@ -1,6 +1,6 @@
 """The journal's sizes and times; the defaults are what production runs with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from paquebot_mta.mail.reply import Reply
@@ -23,8 +23,15 @@ class JournalOptions:
         ballast_bytes: file given up so that results can still be written on a full volume.
         minimum_free_percent: of blocks and inodes; below, new mail is refused.
         space_seconds: how long a look at the free space is good.
-        beat_seconds: between two beats in the owner block.
-        grave_seconds: between the burial of a directory and its removal.
+        beat_seconds: between two beats in the owner block; ``watch_seconds`` between two looks at those of others.
+        lease_seconds: an owner whose beat could not be written for so long is not ready; after 1.5 times as much
+            without a new beat others take its mail over.
+        grave_seconds: between the burial of a directory and its removal; and so long no segment of an adopted
+            incarnation goes whose process isn't known to be dead.
+        rescan_seconds: when to look for late records of such a process; the last one again and again.
+        share_messages: an adopter that takes over more than this hands parts to its living peers.
+        machine: names this start of this machine, within which locks prove something; None: as the kernel says.
+        probe: test at the start that the volume keeps what the queue relies on.
         compact_age_seconds, compact_live_share: a sealed segment older than this with less live than this share is
             emptied by copying forward.
         housekeeping_seconds: between two looks for such a segment.
@@ -43,8 +50,14 @@ class JournalOptions:
     ballast_bytes: int = 64 * 1024 * 1024
     minimum_free_percent: int = 5
     space_seconds: float = 1.0
-    beat_seconds: float = 3.0
-    grave_seconds: float = 0.0
+    beat_seconds: float = 1.0
+    watch_seconds: float = 0.9
+    lease_seconds: float = 9.0
+    grave_seconds: float = 86_400.0
+    rescan_seconds: tuple[float, ...] = (30.0, 60.0, 300.0, 3600.0)
+    share_messages: int = 1_000
+    machine: str | None = None
+    probe: bool = True
     compact_age_seconds: float = 3600.0
     compact_live_share: float = 0.1
     housekeeping_seconds: float = 60.0
@@ -52,6 +65,17 @@ class JournalOptions:
     failures: int = 3
     retry_seconds: tuple[float, float] = (1.0, 60.0)
     claim_pause_seconds: float = 0.05
+
+    @property
+    def adopt_after_seconds(self) -> float:
+        """How long a beat must stand still until its mail is taken over."""
+        return 1.5 * self.lease_seconds
+
+    def leased(self, lease_seconds: float) -> "JournalOptions":
+        """The same with another lease, and beats and looks that fit it."""
+        return replace(
+            self, lease_seconds=lease_seconds, beat_seconds=lease_seconds / 9, watch_seconds=lease_seconds / 10
+        )
 
 
 def fault(cause: str) -> SpoolError:

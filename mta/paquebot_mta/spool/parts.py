@@ -8,17 +8,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from paquebot_mta.mail.ids import RandomBits
-from paquebot_mta.spool.adopt import Adopter, make_home
+from paquebot_mta.spool.adopt import Adopter
 from paquebot_mta.spool.cache import FreshCache
 from paquebot_mta.spool.committer import Committer, CommitterParts
 from paquebot_mta.spool.compact import Compactor
 from paquebot_mta.spool.disk import Disk
 from paquebot_mta.spool.drafts import Intake
 from paquebot_mta.spool.format import Kind
+from paquebot_mta.spool.graves import Graves
 from paquebot_mta.spool.health import Circuit, Notify, SpaceWatch
+from paquebot_mta.spool.incarnation import make_home
 from paquebot_mta.spool.index import Index
 from paquebot_mta.spool.janitor import Janitor
 from paquebot_mta.spool.layout import Layout, new_incarnation, prepare
+from paquebot_mta.spool.liveness import Liveness
 from paquebot_mta.spool.log import Log
 from paquebot_mta.spool.options import JournalOptions
 from paquebot_mta.spool.owner import Owner, Ownership
@@ -26,6 +29,7 @@ from paquebot_mta.spool.private import PrivateMessage
 from paquebot_mta.spool.replay import Found
 from paquebot_mta.spool.segment import Home, SegmentFactory
 from paquebot_mta.spool.store import SpoolError
+from paquebot_mta.spool.watch import Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,7 @@ class Surroundings:
     Attributes:
         directory: of the spool; ``v1`` is made in it.
         name: what a person calls this process, part of the incarnation.
+        machine: names this start of this machine, empty if nobody knows: what locks prove, they prove within it.
         clock: wall clock, seconds since 1970; ``monotonic``: for durations.
     """
 
@@ -44,6 +49,7 @@ class Surroundings:
     randbits: RandomBits
     notify: Notify
     name: str = ""
+    machine: str = ""
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
@@ -63,8 +69,9 @@ class JournalParts:
 
     Attributes:
         homes: our own directory first, then the adopted ones.
-        readers: for contents and envelopes; ``files`` for everything else that is slow.
-        found: what the start found, until someone asks for it.
+        readers: for contents and envelopes; ``beating``, ``watching``: for our beat and those of others, so that
+            neither waits for anything else; ``files`` for everything else that is slow.
+        found: what was adopted, until someone asks for it; ``arrived`` is set when there is more.
     """
 
     disk: Disk
@@ -76,9 +83,12 @@ class JournalParts:
     loop: asyncio.AbstractEventLoop
     readers: ThreadPoolExecutor
     files: ThreadPoolExecutor
+    beating: ThreadPoolExecutor
+    watching: ThreadPoolExecutor
     homes: list[Home]
     ownership: Ownership
-    adopter: Adopter
+    watcher: Watcher
+    graves: Graves
     circuit: Circuit
     space: SpaceWatch
     committer: Committer
@@ -90,6 +100,7 @@ class JournalParts:
     compactor: Compactor
     counts: Counts = field(default_factory=Counts)
     found: list[Found] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
     closed: bool = False
 
@@ -115,10 +126,10 @@ class JournalParts:
 
     def _release(self) -> None:
         """Give up locks last: whoever waits for them may adopt at once. Blocks."""
-        self.readers.shutdown()
-        self.files.shutdown()
-        with suppress(OSError):
-            self.ownership.close(goodbye=not self.circuit.lost)
+        for pool in (self.readers, self.beating, self.watching, self.files):
+            pool.shutdown()
+        with suppress(OSError):  # after the last write, whoever owns us now: it says that no more will come
+            self.ownership.close(goodbye=True)
         self.space.release()
         with suppress(OSError):
             self._bury_if_empty()
@@ -130,7 +141,7 @@ class JournalParts:
     def _bury_if_empty(self) -> None:
         own = self.homes[0]
         if len(self.homes) == 1 and not own.segments and not self.index and not self.circuit.lost:
-            self.adopter.bury(own, self.options.grave_seconds)
+            self.graves.bury(own, self.options.grave_seconds)
 
 
 def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalParts:
@@ -143,12 +154,14 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
     disk, options, layout = given.disk, given.options, Layout(given.directory)
     prepare(layout, disk, given.randbits)
     incarnation = new_incarnation(given.name, given.randbits)
-    own = make_home(disk, layout, incarnation)
+    own = make_home(disk, layout, incarnation, given.machine)
     ownership = Ownership(disk, f"{own.path}/owner", Owner(incarnation))
-    adopter = Adopter(disk, layout, incarnation, given.randbits, given.clock)
+    homes, files = [own], ThreadPoolExecutor(4, "spool-file")
+    watcher = _watcher(given, layout, ownership, homes)
     with suppress(OSError):
-        adopter.sweep(options.grave_seconds)
-    files = ThreadPoolExecutor(4, "spool-file")
+        # Just made: tells the time by the volume's own clock.
+        watcher.adopter.graves.sweep(options.grave_seconds, disk.modified(own.path))
+        watcher.adopter.sweep_claims()
     circuit = Circuit(options, given.monotonic, given.randbits, given.notify)
     space = SpaceWatch(disk, own.path, options, given.monotonic, given.notify)
     space.look()
@@ -160,7 +173,7 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         loop,
     )
     log = Log(own, committer, circuit, loop, options.wait_seconds)
-    index, cache, homes = Index(), FreshCache(options.cache_bytes), [own]
+    index, cache = Index(), FreshCache(options.cache_bytes)
 
     def new_private() -> PrivateMessage:
         return PrivateMessage(disk, factory, ownership, given.clock)
@@ -175,9 +188,12 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         loop=loop,
         readers=ThreadPoolExecutor(4, "spool-read"),
         files=files,
+        beating=ThreadPoolExecutor(1, "spool-beat"),
+        watching=ThreadPoolExecutor(1, "spool-watch"),
         homes=homes,
         ownership=ownership,
-        adopter=adopter,
+        watcher=watcher,
+        graves=watcher.adopter.graves,
         circuit=circuit,
         space=space,
         committer=committer,
@@ -185,6 +201,22 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         index=index,
         cache=cache,
         intake=Intake(log, index, cache, circuit, files, options.private_bytes, new_private),
-        janitor=Janitor(disk, adopter, homes, files, options.grave_seconds),
+        janitor=Janitor(watcher.adopter.graves, homes, files, ownership.check, options.grave_seconds, given.monotonic),
         compactor=Compactor(disk, log, index, files, options),
     )
+
+
+def _watcher(given: Surroundings, layout: Layout, ownership: Ownership, homes: list[Home]) -> Watcher:
+    options, incarnation = given.options, homes[0].incarnation
+    adopter = Adopter(
+        given.disk,
+        layout,
+        incarnation,
+        given.machine,
+        Graves(given.disk, layout, given.clock),
+        given.randbits,
+        ownership.check,
+        lambda: [home.incarnation for home in tuple(homes)],
+    )
+    liveness = Liveness(options.adopt_after_seconds, 3 * options.watch_seconds, given.monotonic)
+    return Watcher(adopter, liveness, options, given.monotonic, given.randbits)

@@ -67,6 +67,8 @@ class Recovered:
     Attributes:
         messages: live ones with their restored states, oldest first.
         generation: greatest one in use.
+        segments: those that were not known before.
+        late: of a directory that was read before: results about messages found then, and the segment they are in.
     """
 
     homes: Sequence[Home]
@@ -76,18 +78,28 @@ class Recovered:
     corrupt: int = 0
     torn: int = 0
     held: int = 0
+    segments: list[Segment] = field(default_factory=list)
+    late: list[tuple[Segment, records.Results]] = field(default_factory=list)
+
+    def enter(self) -> None:
+        """Let the directories know their new segments; on the event loop, if they are served already."""
+        for segment in self.segments:
+            segment.home.segments[segment.segment_id] = segment
 
 
 class Replay:
     """Reads the logs of some incarnations that belong together: one, and whatever it adopted.
 
+    Of segments that a directory knows already only what was appended since: the late records of a zombie.
+
     It is built for queues of a million: an envelope's newest state is its order, a byte that says whether it is final,
     and the state as it will be kept, all in one piece under the id as a number.
     """
 
-    def __init__(self, disk: Disk, layout: Layout, homes: Sequence[Home]) -> None:
-        """Read nothing yet."""
+    def __init__(self, disk: Disk, layout: Layout, homes: Sequence[Home], *, again: bool = False) -> None:
+        """Read nothing yet; ``again``: the directories were read before."""
         self._disk = disk
+        self._again = again
         self._layout = layout
         self._result = Recovered(homes)
         self._found: dict[str, dict[str, Found]] = {home.incarnation: {} for home in homes}
@@ -113,15 +125,22 @@ class Replay:
         return self._result
 
     def _read_segment(self, home: Home, segment_id: int, name: str) -> None:
-        segment = Segment(home, segment_id, 0, 0.0, sealed=True)
-        home.segments[segment_id] = segment
+        known = home.segments.get(segment_id)
+        segment = known or Segment(home, segment_id, 0, 0.0, sealed=True)
         try:
-            self._read_file(segment, read_header(self._disk, f"{home.path}/{name}"))
+            if known is None or known.seed == 0:  # a file without a header may have got one since
+                self._read_file(segment, read_header(self._disk, f"{home.path}/{name}"))
+            elif not known.held:
+                self._read_records(known)
         except FileNotFoundError:
-            del home.segments[segment_id]  # its owner gave it back before it lost the directory
+            return  # its owner gave it back before it lost the directory
         except OSError:
+            if known is not None:
+                return  # nothing new can be read now; what was read before is served all the same
             segment.held = True  # one file that can't be read must not stop the others
             self._result.held += 1
+        if known is None:
+            self._result.segments.append(segment)
 
     def _read_file(self, segment: Segment, header: SegmentHeader | None) -> None:
         home = segment.home
@@ -147,9 +166,10 @@ class Replay:
             quarantine(self._disk, self._layout, evidence_name(segment.path, 0), data)
 
     def _read_records(self, segment: Segment) -> None:
-        for item in scan(self._disk, segment.path, segment.seed):
+        for item in scan(self._disk, segment.path, segment.seed, segment.end):
             if isinstance(item, Damage):
-                self._note_damage(segment, item)
+                if not self._again:
+                    self._note_damage(segment, item)
             else:
                 segment.end = item.end
                 self._read_record(segment, item)
@@ -220,6 +240,10 @@ class Replay:
 
     def _read_results(self, segment: Segment, record: Record, results: records.Results) -> None:
         self._see(results.generation)
+        if self._again and not any(
+            self._copies(results.incarnation or segment.home.incarnation, f"{record.msgid:08x}")
+        ):
+            self._result.late.append((segment, results))
         self._mention(segment, results.incarnation, record.msgid)
         order = _ORDER.pack(results.generation, segment.segment_id, record.seq)
         for result in results.results:

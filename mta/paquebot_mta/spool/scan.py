@@ -112,21 +112,20 @@ def read_header(disk: Disk, path: str) -> SegmentHeader | None:
         disk.close(fd)
 
 
-def scan(disk: Disk, path: str, seed: int) -> Iterator[Record | Damage]:
-    """Yield every record and every damaged stretch, in order.
+def scan(disk: Disk, path: str, seed: int, start: int = HEADER_BYTES) -> Iterator[Record | Damage]:
+    """Yield every record and every damaged stretch from a record's place on, in order.
 
     Raises:
         OSError: the file can't be read.
     """
     fd = disk.open(path, os.O_RDONLY)
     try:
-        yield from _scan(Window(disk, fd), seed)
+        yield from _scan(Window(disk, fd), seed, start)
     finally:
         disk.close(fd)
 
 
-def _scan(window: Window, seed: int) -> Iterator[Record | Damage]:
-    position = HEADER_BYTES
+def _scan(window: Window, seed: int, position: int) -> Iterator[Record | Damage]:
     while position < window.size:
         record = record_at(window, seed, position)
         if record is not None:

@@ -22,13 +22,22 @@ class Home:
     """The directory of an incarnation: our own, or one that we adopted.
 
     Attributes:
-        lock_fd: the descriptor that holds its lock.
+        lock_fd: the descriptor that holds its lock, of our own one.
+        proven: its writer is known to have ended: nothing is appended any more.
+        guarded_until: of one that isn't proven: no segment is removed before (monotonic seconds).
+        rescan_at: when to look for late records of one that isn't proven (monotonic seconds); ``rescans``: so far.
+        last_beat_at: when its owner was seen alive last (monotonic seconds), until its first delivery was reported.
     """
 
     incarnation: str
     path: str
     own: bool
     lock_fd: int = -1
+    proven: bool = True
+    guarded_until: float = 0.0
+    rescan_at: float = 0.0
+    rescans: int = 0
+    last_beat_at: float | None = None
     segments: dict[int, "Segment"] = field(default_factory=dict)
 
 

@@ -51,6 +51,10 @@ class Waiting(Struct, frozen=True):
     states: dict[Evpid, EnvelopeState]
 
 
+class Lost(Struct, frozen=True):
+    """Everything that was in the queue until now is another process's: forget it, and deliver none of it."""
+
+
 class SpoolError(Exception):
     """The back end could not do it. ``reply`` is 451 4.3.0 (a fault) or 452 4.3.1 (no space), never 5yz, never
     detailed."""
@@ -141,6 +145,15 @@ class Spool(Protocol):
 
     def recovered(self) -> AsyncIterator[Waiting]:
         """What the start found, oldest first; only once, and without reading any of it: a long queue starts soon."""
+
+    def changes(self) -> AsyncIterator[Waiting | Lost]:
+        """What comes and goes without us: messages taken over from dead processes, and the loss of our own.
+
+        Only one consumer; nothing new is accepted after a loss until the next change is asked for.
+        """
+
+    def has(self, msgid: Msgid) -> bool:
+        """Whether the message is in the queue, and ours."""
 
     def trouble(self) -> str:
         """Why nothing can be stored now, for people; empty while all is well (a full volume still takes results)."""

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from paquebot_operator.api.common import NO_CONTROL, Count, KeyRef, ObjectName, Seconds, Text
 from paquebot_operator.api.quantities import Quantity
-from paquebot_operator.api.validation import ApiValue, Rule, immutable
+from paquebot_operator.api.validation import ApiValue, Rule, immutable, transition
 
 
 class Retry(ApiValue, frozen=True, kw_only=True):
@@ -17,6 +17,10 @@ class Retry(ApiValue, frozen=True, kw_only=True):
 
 
 DEFAULT_QUEUE_SIZE = "10Gi"
+NEVER_SHRINKS = transition(
+    "!has(self.size) || !has(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
+    "size can't be less than before: a volume never shrinks",
+)
 
 
 class QueueStorage(ApiValue, frozen=True, kw_only=True):
@@ -80,7 +84,9 @@ class Queue(ApiValue, frozen=True, kw_only=True):
     grave_seconds: Annotated[
         int, Meta(ge=0, le=2_592_000, description="How long an emptied directory of a dead pod is kept.")
     ] = 86_400
-    storage: Annotated[QueueStorage, Meta(description="Where it is kept, in a cluster.")] = QueueStorage()
+    storage: Annotated[
+        QueueStorage, Meta(description="Where it is kept, in a cluster.", extra_json_schema=NEVER_SHRINKS)
+    ] = QueueStorage()
 
 
 Rate = Annotated[int, Meta(ge=0, le=10_000_000)]

@@ -17,6 +17,8 @@ def compile_queue(queue: api.Queue) -> contract.Queue:
         retry=contract.Retry(base_seconds=queue.retry.base_seconds, local_base_seconds=queue.retry.local_base_seconds),
         warn_after_seconds=tuple(sorted(set(queue.warn_after_seconds))),
         minimum_free_percent=queue.minimum_free_percent,
+        lease_seconds=queue.lease_seconds,
+        grave_seconds=queue.grave_seconds,
     )
 
 

@@ -1,5 +1,6 @@
 """Journals for tests: small sizes, messages to store, and a disk with a hook before each call."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -26,6 +27,8 @@ SMALL: Final = JournalOptions(
     retry_seconds=(0.02, 0.1),
     claim_pause_seconds=0.0,
     wait_seconds=20.0,
+    grave_seconds=0.0,
+    probe=False,
 )
 QUEUE: Final = Queue(minimum_free_percent=0)
 CALLS: Final = frozenset(name for name in vars(RealDisk) if not name.startswith("_"))
@@ -126,8 +129,9 @@ async def abandon(spool: Journal) -> None:
     """End threads and locks without writing anything more."""
     parts = spool._parts
     parts.closed = True
-    for task in parts.tasks:
+    for task in (*spool.background, *parts.tasks):
         task.cancel()
+    await asyncio.gather(*spool.background, *parts.tasks, return_exceptions=True)
     await parts.janitor.finish()
     await parts.loop.run_in_executor(None, _drop, spool)
 
@@ -135,8 +139,8 @@ async def abandon(spool: Journal) -> None:
 def _drop(spool: Journal) -> None:
     parts = spool._parts
     parts.committer.stop()
-    parts.readers.shutdown()
-    parts.files.shutdown()
+    for pool in (parts.readers, parts.beating, parts.watching, parts.files):
+        pool.shutdown()
     disk = RealDisk()
     disk.close(parts.ownership._fd)
     for home in parts.homes:

@@ -1,0 +1,212 @@
+"""From a dead incarnation's directory to mail that we deliver: the event loop's side of adoption.
+
+Order: the blocks name us already; the logs were read; ADOPT in our own log is synced, and by that we are known to be
+ourselves still; only then is any of the mail served.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final, TypeVar
+
+from paquebot_mta.mail.ids import new_msgid
+from paquebot_mta.spool.committer import FULL, LostOwnershipError, Placed
+from paquebot_mta.spool.format import Kind
+from paquebot_mta.spool.index import by_message
+from paquebot_mta.spool.parts import JournalParts
+from paquebot_mta.spool.reader import DamagedError
+from paquebot_mta.spool.records import Adopted, Results, encode
+from paquebot_mta.spool.replay import Found, Recovered, Replay
+from paquebot_mta.spool.segment import Home, Segment
+from paquebot_mta.spool.store import SpoolError
+from paquebot_mta.spool.watch import Dead
+from paquebot_mta.telemetry.events import Notice
+
+_INHERITED: Final = Dead("", "inherited", 0.0)
+_T = TypeVar("_T")
+
+
+async def adopt_at_start(parts: JournalParts) -> None:
+    """Take over whoever is known to be dead, one after the other, and tell what was found.
+
+    Raises:
+        OSError, SpoolError: the volume is out of order.
+    """
+    groups: list[Recovered] = []
+    for dead in await _in_watch(parts, partial(parts.watcher.look, start=True)):
+        recovered = await _take(parts, dead)
+        if recovered is not None:
+            groups.append(recovered)
+            await asyncio.sleep(parts.options.claim_pause_seconds)
+    if groups:
+        parts.found.sort(key=lambda found: found.created_at)
+        _announce(parts, groups)
+        parts.janitor.sweep_soon()
+
+
+async def watch(parts: JournalParts) -> None:
+    """Look after the others until the end: take over the dead, and look for late records of those before."""
+    told = ""
+    while not parts.circuit.lost:
+        await asyncio.sleep(parts.options.watch_seconds)
+        try:
+            await _look(parts)
+            told = ""
+        except (OSError, SpoolError) as error:
+            if isinstance(error, LostOwnershipError):
+                parts.circuit.observe(error)
+            elif str(error) != told:
+                told = str(error)
+                parts.notify(Notice(level="warning", event="queue.adoption-failed", details={"cause": told}))
+
+
+async def _look(parts: JournalParts) -> None:
+    for dead in await _in_watch(parts, parts.watcher.look):
+        recovered = await _take(parts, dead)
+        if recovered is not None:
+            _tell_adopted(parts, dead, recovered)
+    inherited = await _take(parts, _INHERITED)
+    if inherited is not None:
+        _tell_adopted(parts, _INHERITED, inherited)
+    for home in await _in_watch(parts, parts.watcher.to_rescan, tuple(parts.homes)):
+        late = await _in_watch(parts, Replay(parts.disk, parts.layout, [home], again=True).run)
+        await _take_late(parts, home, late)
+
+
+async def _in_watch(parts: JournalParts, work: Callable[..., _T], *arguments: object) -> _T:
+    return await parts.loop.run_in_executor(parts.watching, work, *arguments)
+
+
+async def _take(parts: JournalParts, dead: Dead) -> Recovered | None:
+    """Claim, read, put ADOPT into our own log, and only then serve. None if there is nothing for us.
+
+    Raises:
+        OSError, SpoolError: the volume is out of order; what leads to us already is taken by a later look.
+    """
+    recovered = await _in_watch(parts, _claim_and_read, parts, dead)
+    if recovered is None:
+        return None
+    recovered.enter()
+    counts = parts.counts
+    counts.generation = max(counts.generation, 1 + recovered.generation)
+    parts.compactor.generation = counts.generation
+    if recovered.messages or any(segment.held for segment in recovered.segments):
+        await _log_adoption(parts, recovered.segments)
+    counts.possible_duplicates += recovered.possible_duplicates
+    counts.corrupt += recovered.corrupt
+    parts.homes += recovered.homes
+    await _serve(parts, recovered.messages)
+    parts.janitor.sweep_soon()
+    return recovered
+
+
+def _claim_and_read(parts: JournalParts, dead: Dead) -> Recovered | None:
+    homes = _claim(parts, dead)
+    return Replay(parts.disk, parts.layout, homes).run() if homes else None
+
+
+def _claim(parts: JournalParts, dead: Dead) -> Sequence[Home]:
+    """Claim; on a full volume once more with the space that is kept for such a moment."""
+    take = parts.watcher.inherited if dead is _INHERITED else lambda: parts.watcher.take(dead)
+    try:
+        return take()
+    except OSError as error:
+        if error.errno not in FULL or not parts.space.release():
+            raise
+        return take()
+
+
+async def _log_adoption(parts: JournalParts, segments: Sequence[Segment]) -> None:
+    """Sync ADOPT; its segment stays until everything that it speaks for is gone."""
+
+    def on_settled(placed: Placed | None) -> None:
+        if placed is not None:
+            placed.segment.pins.update(segments)
+
+    adopted = sorted({segment.home.incarnation for segment in segments})
+    payload = encode(Adopted(tuple(adopted), parts.counts.generation))
+    await parts.log.append([(Kind.ADOPT, 0, payload)], on_settled, essential=True)
+
+
+async def _serve(parts: JournalParts, messages: Sequence[Found]) -> None:
+    """Take messages in where they lie. Ids of 32 bits meet now and then among many: the later one gets another."""
+    twins = list[Found]()
+    for found in messages:
+        if found.msgid in parts.index or found.msgid in parts.intake.open_ids:
+            found.segment.live += 1  # holds its segment
+            twins.append(found)
+        else:
+            parts.index.add(found.msgid, found.entry)
+            parts.found.append(found)
+    for found in twins:
+        new = new_msgid(parts.randbits)
+        while new in parts.index or new in parts.intake.open_ids:
+            new = new_msgid(parts.randbits)
+        with suppress(SpoolError, DamagedError, OSError):  # it stays held then, and the next start tries again
+            await parts.compactor.move_as(found.msgid, found.entry, new)
+            found.segment.live -= 1
+            found.msgid = new
+            parts.found.append(found)
+    if parts.found:
+        parts.arrived.set()
+
+
+async def _take_late(parts: JournalParts, home: Home, late: Recovered) -> None:
+    """Take in what a process that was thought dead has written since: it was never acknowledged, but it is mail."""
+    late.enter()
+    for segment, results in late.late:
+        _apply_late(parts, segment, results)
+    fresh = [found for found in late.messages if found.origin is None]  # a moved one was read before it moved
+    await _serve(parts, fresh)
+    if fresh or late.late:
+        details: dict[str, str | int | float | bool] = {
+            "incarnation": home.incarnation,
+            "messages": len(fresh),
+            "results": len(late.late),
+        }
+        parts.notify(Notice(level="warning", event="queue.late", details=details))
+    if home.proven:
+        home.guarded_until = 0.0
+        parts.janitor.sweep_soon()
+
+
+def _apply_late(parts: JournalParts, segment: Segment, results: Results) -> None:
+    """A zombie has delivered something after we read its log: what is final is final, wherever it stands."""
+    about = results.incarnation or segment.home.incarnation
+    for msgid, group in by_message([result for result in results.results if result.final is not None]):
+        entry = parts.index.get(msgid)
+        if entry is not None and entry.segment.home.incarnation == about:
+            segment.pins.add(entry.segment)
+            left = parts.index.apply(msgid, group)
+            if left is not None:
+                parts.janitor.consider(left)
+
+
+def _announce(parts: JournalParts, groups: Sequence[Recovered]) -> None:
+    details: dict[str, str | int | float | bool] = {
+        "incarnations": sum(len(group.homes) for group in groups),
+        "messages": len(parts.found),
+        "possible_duplicates": sum(group.possible_duplicates for group in groups),
+        "corrupt": sum(group.corrupt for group in groups),
+        "torn": sum(group.torn for group in groups),
+        "held": sum(group.held for group in groups),
+    }
+    bad = details["corrupt"] or details["held"]
+    parts.notify(Notice(level="warning" if bad else "info", event="queue.opened", details=details))
+
+
+def _tell_adopted(parts: JournalParts, dead: Dead, recovered: Recovered) -> None:
+    details: dict[str, str | int | float | bool] = {
+        "root": dead.root,
+        "reason": dead.reason,
+        "incarnations": len(recovered.homes),
+        "messages": len(recovered.messages),
+        "possible_duplicates": recovered.possible_duplicates,
+        "corrupt": recovered.corrupt,
+        "torn": recovered.torn,
+        "held": recovered.held,
+        "silent_seconds": round(dead.silent_seconds, 3),
+    }
+    bad = recovered.corrupt or recovered.held
+    parts.notify(Notice(level="warning" if bad else "info", event="queue.leased", details=details))
