@@ -1,0 +1,66 @@
+"""The network policy names what pods need and nothing more."""
+
+from typing import Any
+
+from paquebot_operator.desired import egress_of
+from paquebot_operator.desired.context import Egress
+from paquebot_operator.desired.network_policy import network_policy
+from tests.operator.builders import Json, compiled, domain, service
+from tests.operator.desired.services import CONTEXT, RICH_CONTEXT, listener, mail_service
+
+
+def policy(context: Any = CONTEXT, **spec: Any) -> Json:
+    found = network_policy(mail_service(**spec), context)
+    assert found is not None
+    return dict(found["spec"])
+
+
+def tcp(rule: Json) -> list[int]:
+    return [each["port"] for each in rule["ports"] if each["protocol"] == "TCP"]
+
+
+def test_listeners_are_open_to_all_and_the_admin_port_to_few() -> None:
+    labels = {"networkPolicy": {"adminNamespaceLabels": {"monitoring": "yes"}}}
+    listeners, admin = policy(listeners=[listener(), listener("more", 2526)], **labels)["ingress"]
+    assert listeners == {"ports": [{"protocol": "TCP", "port": 2525}, {"protocol": "TCP", "port": 2526}]}
+    assert [each["namespaceSelector"] for each in admin["from"]] == [
+        {"matchLabels": {"kubernetes.io/metadata.name": "paquebot-system"}},
+        {"matchLabels": {"monitoring": "yes"}},
+    ]
+    assert tcp(admin) == [9025]
+
+
+def test_pods_without_a_port_have_the_admin_port_only() -> None:
+    (admin,) = policy(listeners=[{"name": "local", "address": "unix:/run/paquebot/l.sock"}])["ingress"]
+    assert tcp(admin) == [9025]
+
+
+def test_pods_reach_dns_and_mail_ports_and_not_the_api_server() -> None:
+    (anywhere,) = policy()["egress"]
+    assert tcp(anywhere) == [24, 25, 53, 465, 587, 5353]
+    assert [each["port"] for each in anywhere["ports"] if each["protocol"] == "UDP"] == [53, 5353]
+
+
+def test_lmtp_servers_in_the_cluster_are_reached_whatever_port_their_pods_have() -> None:
+    anywhere, inside = policy(RICH_CONTEXT)["egress"]
+    assert 2424 in tcp(anywhere)
+    assert inside["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mailboxes"}}}]
+    assert inside["ports"] == [{"protocol": "TCP"}]
+
+
+def test_the_policy_can_be_turned_off() -> None:
+    assert network_policy(mail_service(networkPolicy={"mode": "Disabled"}), CONTEXT) is None
+
+
+def test_where_mail_goes_is_read_from_the_configuration() -> None:
+    lmtp = {"lmtp": {"destination": "dovecot.mailboxes.svc.cluster.local:2424"}}
+    smarthost = {"name": "out", "relay": {"host": "relay.example.test", "port": 2587}}
+    config = compiled(service(actions=[smarthost]), domain(delivery=lmtp)).config
+    assert config is not None
+    assert egress_of(config) == Egress(ports=(25, 2424, 2587), namespaces=("mailboxes",))
+
+
+def test_unix_sockets_and_maildirs_need_no_way_out() -> None:
+    config = compiled(service(), domain(delivery={"lmtp": {"destination": "unix:/run/lmtp"}})).config
+    assert config is not None
+    assert egress_of(config) == Egress(ports=(25,))
