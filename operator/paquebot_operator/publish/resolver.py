@@ -73,8 +73,8 @@ async def open_asker(servers: tuple[str, ...] = (), *, timeout_seconds: float = 
 def _server(text: str) -> dns.nameserver.Nameserver:
     host, port = text, ""
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
+        host, bracket, rest = text[1:].partition("]")
+        port = rest.removeprefix(":") if bracket else "?"
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
     try:
