@@ -7,6 +7,7 @@ from paquebot_mta.telemetry.metric import Metric, counter, gauge, histogram
 
 _SESSION_SECONDS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _COMMAND_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 300.0)
+_ADOPTION_SECONDS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 _LOOP_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _QUEUE_SECONDS: Final = (
     1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 14_400.0, 43_200.0, 86_400.0, 345_600.0,
@@ -116,6 +117,15 @@ QUEUE: Final = (
         "Envelopes that may arrive twice: a delivery ended between the end of data and its stored result.",
         "DeliveryAttempt (unanswered), Notice queue.opened (recovery)",
         of.DUPLICATE,
+    ),
+    counter("queue_adoptions", "Dead processes whose mail was taken over.", "Notice queue.leased", of.ADOPTED),
+    counter("queue_adopted_messages", "Messages taken over from dead processes.", "Notice queue.leased"),
+    counter("queue_lost_ownerships", "How often our own mail was taken over.", "Notice queue.lease-stolen"),
+    histogram(
+        "queue_adoption_delay_seconds",
+        "From the last beat of a dead process to the first delivery of its mail.",
+        "Notice queue.first-adopted-delivery",
+        _ADOPTION_SECONDS,
     ),
     counter("queue_commits", "Groups of records that were made durable together.", "queue"),
     counter("queue_syncs", "Syncs of the volume.", "queue"),

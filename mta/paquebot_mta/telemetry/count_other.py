@@ -118,13 +118,34 @@ def _tls_failure(store: Store) -> Count:
 def _notice(store: Store) -> Count:
     transitions = store.series("paquebot_route_transitions_total")
     duplicates = store.series("paquebot_queue_possible_duplicates_total")
+    adopt = _adoption(store)
 
     def count(event: Notice) -> None:
         part, _, change = event.event.partition(".")
         if part == "route":
             transitions.add((endpoint_of(str(event.details["relay"])), change, str(event.details["reason"])))
-        elif event.event == "queue.opened":
+        elif event.event in ("queue.opened", "queue.leased"):
             duplicates.add(("recovery",), float(event.details.get("possible_duplicates", 0)))
+        if part == "queue":
+            adopt(event)
+
+    return count
+
+
+def _adoption(store: Store) -> Count:
+    adoptions = store.series("paquebot_queue_adoptions_total")
+    messages = store.series("paquebot_queue_adopted_messages_total")
+    losses = store.series("paquebot_queue_lost_ownerships_total")
+    delays = store.series("paquebot_queue_adoption_delay_seconds")
+
+    def count(event: Notice) -> None:
+        if event.event == "queue.leased":
+            adoptions.add((str(event.details["reason"]),))
+            messages.add((), float(event.details["messages"]))
+        elif event.event == "queue.lease-stolen":
+            losses.add(())
+        elif event.event == "queue.first-adopted-delivery":
+            delays.observe((), float(event.details["seconds"]))
 
     return count
 
