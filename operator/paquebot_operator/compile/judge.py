@@ -6,8 +6,9 @@ from datetime import datetime
 
 from paquebot_operator.compile.conditions import ObjectCondition, Report
 from paquebot_operator.compile.objects import ObjectKey, Objects, service_of
+from paquebot_operator.compile.scope import Sought
 from paquebot_operator.compile.service import Compiled, compile_service
-from paquebot_operator.compile.tables import Tables
+from paquebot_operator.compile.tables import Kept, Tables
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,25 @@ class Judgement:
 def judge(objects: Objects, *, now: datetime) -> Judgement:
     """Compile every MailService; Tables that nobody uses and MailDomains without a service are judged too."""
     services = {key: compile_service(objects, key, now=now) for key in objects.services}
-    tables = Tables(objects)
+    found = {condition for compiled in services.values() for condition in compiled.conditions}
+    found.update(judge_rest(objects).conditions)
+    return Judgement(services, tuple(sorted(found)))
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Findings about what no service's compilation judges, and the objects that were looked for."""
+
+    conditions: tuple[ObjectCondition, ...]
+    sought: frozenset[Sought]
+
+
+def judge_rest(objects: Objects, kept: Kept | None = None) -> Rest:
+    """Judge all Tables, all MailFilters, and MailDomains without a service; ``kept`` saves work, as for ``Tables``."""
+    tables = Tables(objects, kept)
     for key in objects.tables:
         tables.resolve(key)
-    found = {condition for compiled in services.values() for condition in compiled.conditions}
-    found.update(tables.conditions(), _unattached(objects), _filters(objects))
-    return Judgement(services, tuple(sorted(found)))
+    return Rest((*tables.conditions(), *_unattached(objects), *_filters(objects)), frozenset(tables.sources()))
 
 
 def _unattached(objects: Objects) -> list[ObjectCondition]:

@@ -1,0 +1,277 @@
+"""One MailService, for as long as it is there: compile, write, follow its pods, say how it is."""
+
+import asyncio
+import logging
+from typing import Final
+
+from paquebot_operator.cluster.errors import ClusterError
+from paquebot_operator.cluster.resources import (
+    MAIL_DOMAINS,
+    MAIL_SERVICES,
+    POD_MONITORS,
+    PROMETHEUS_RULES,
+    Json,
+)
+from paquebot_operator.compile.attached import Memory, Unit
+from paquebot_operator.compile.last_good import LastGood
+from paquebot_operator.compile.objects import ObjectKey, Objects
+from paquebot_operator.compile.service import Compiled, compile_service
+from paquebot_operator.control.backoff import Backoff
+from paquebot_operator.control.conditions import Said
+from paquebot_operator.control.debounce import Debounce
+from paquebot_operator.control.live import IN_FLIGHT, config_of, last_good_of, mark_of, read_live
+from paquebot_operator.control.parts import Parts
+from paquebot_operator.control.programming import Programming
+from paquebot_operator.control.rollout import Rollout
+from paquebot_operator.control.service_state import ServiceState
+from paquebot_operator.control.status_queue import Wish
+from paquebot_operator.control.statuses import domain_status
+from paquebot_operator.desired import ConfigTooBigError, Context, config_secrets, desired_objects, egress_of
+from paquebot_operator.desired.names import service_label
+
+GRACE_SECONDS: Final = 2.0
+"""A status waits that long for pods to take a change, so that most changes cost one write and not two."""
+STATUS_SECONDS: Final = 0.2
+_log = logging.getLogger("paquebot.operator")
+
+
+class ServiceLoop:
+    """The loop of one MailService."""
+
+    def __init__(self, key: ObjectKey, parts: Parts) -> None:
+        self._key = key
+        self._parts = parts
+        self._changes = Debounce(now=parts.clock.monotonic)
+        self._backoff: Backoff[str] = Backoff()
+        self._look_at_owned = False
+        self._told = False
+        self._changed_at: float | None = None
+        self._reread_for = ""
+        self.state = ServiceState(key, Rollout(parts.api, parts.asks, parts.clock, self._pods_told))
+
+    @property
+    def oldest_seconds(self) -> float:
+        """Age of the oldest change that waits."""
+        return self._changes.age_seconds
+
+    def mark(self) -> None:
+        """Something that the service depends on changed."""
+        self._changes.mark()
+
+    def mark_pods(self, *, gone: bool) -> None:
+        """Pods came, went or became ready; where one went, its Deployment may have gone, too."""
+        self.state.rollout.pods(self._parts.store.pods_of(self._key))
+        if gone:
+            self._look_at_owned = True
+            self.mark()
+        self._pods_told()
+
+    def renew(self) -> None:
+        """Believe nothing that is remembered: certificates expire, and people edit Secrets."""
+        self.state.memory = Memory()
+        self.state.live = None
+        self.mark()
+
+    async def run(self) -> None:
+        """Go on for ever."""
+        self.state.rollout.pods(self._parts.store.pods_of(self._key))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.state.rollout.keep_up())
+            group.create_task(self._passes())
+
+    async def _passes(self) -> None:
+        while True:
+            since = await self._changes.settled()
+            started = self._parts.clock.monotonic()
+            try:
+                result = await self.reconcile(since)
+                self._backoff.forget("")
+            except ClusterError as error:
+                result = "failed"
+                _log.warning("MailService %s: %s", self._key, error)
+                await self._retry_later()
+            except Exception:
+                # One service's fault must not be the end of the others'.
+                result = "failed"
+                self._parts.metrics.crashes.inc()
+                _log.exception("MailService %s: a fault of the operator", self._key)
+                await self._retry_later()
+            self._parts.metrics.passed(result, self._parts.clock.monotonic() - started)
+
+    async def _retry_later(self) -> None:
+        clock = self._parts.clock
+        wait = self._backoff.failed("", clock.monotonic())
+        self.mark()
+        await clock.sleep(wait)
+
+    async def reconcile(self, since: float) -> str:
+        """One pass over what changed ``since``; says whether anything was written. Raises ClusterError."""
+        state, parts = self.state, self._parts
+        held = parts.store.services.get(self._key)
+        if held is None or held.item is None:
+            return "absent"
+        if state.live is None:
+            await self._read_live()
+        if self._look_at_owned:
+            await parts.owned.look()
+            self._look_at_owned = False
+        compiled = await self._compile()
+        before = state.units
+        state.compiled, state.service, state.units = compiled, held.item, state.memory.units
+        state.troubles = tuple(await self._bring_objects(compiled))
+        writes = await self._write_config(compiled, since)
+        self._tell_domains(before)
+        self._tell_service()
+        return "written" if writes else "unchanged"
+
+    async def _read_live(self) -> None:
+        state = self.state
+        state.live = await read_live(self._parts.api, self._key)
+        if state.last is not None:
+            return
+        statuses = {key: domain_status(self._parts.store, key) for key in self._parts.store.domains_of(self._key)}
+        state.programming = Programming({key: each.programmed_revision for key, each in statuses.items()})
+        config = config_of(state.live.files)
+        if config is None:
+            return
+        domains = self._parts.store.domains_of(self._key)
+        revisions = {key: (domains[key].spec.domain, each.programmed_revision) for key, each in statuses.items()}
+        state.last = last_good_of(config, revisions)
+
+    async def _compile(self) -> Compiled:
+        """Compile, once more for each Secret that it asked for and nobody had read yet."""
+        while True:
+            objects = self._parts.store.objects_for(self._key)
+            compiled = await asyncio.to_thread(self._compiled, objects)
+            if not await self._parts.references.want(self._key, compiled.sought):
+                return compiled
+
+    def _compiled(self, objects: Objects) -> Compiled:
+        state, now = self.state, self._parts.clock.now()
+        return compile_service(objects, self._key, now=now, last=state.last, memory=state.memory)
+
+    async def _bring_objects(self, compiled: Compiled) -> list[Said]:
+        """Apply what the service wants beside its configuration; what the API server refused."""
+        state, settings, serves = self.state, self._parts.settings, self._parts.serves
+        config = compiled.config or (state.last.config if state.last is not None else None)
+        if state.service is None or config is None:
+            return []
+        context = Context(
+            image=settings.image,
+            operator_namespace=settings.namespace,
+            egress=await asyncio.to_thread(egress_of, config),
+            has_pod_monitors=serves(POD_MONITORS.plural),
+            has_prometheus_rules=serves(PROMETHEUS_RULES.plural),
+        )
+        manifests = desired_objects(state.service, context)
+        namespace, label = self._key.namespace, service_label(self._key.name)
+        troubles = await self._parts.owned.bring(namespace, label, manifests)
+        return [
+            Said("Programmed", "False", "ObjectRefused", f"{each.resource.kind} {each.place.name}: {each.error.reason}")
+            for each in troubles
+        ]
+
+    async def _write_config(self, compiled: Compiled, since: float) -> int:
+        """Write the Secrets that are not as they should be, the index last; how many."""
+        state = self.state
+        if compiled.config is None or state.service is None or state.live is None:
+            return 0
+        marks = state.live.marks
+        try:
+            manifests = config_secrets(state.service, compiled.files, tuple(marks))
+        except ConfigTooBigError as error:
+            state.troubles = (Said("Programmed", "False", "ConfigTooBig", str(error)), *state.troubles)
+            return 0
+        changed = [each for each in manifests if marks.get(each["metadata"]["name"]) != mark_of(each)]
+        is_last = "index.json"
+        await self._write_secrets([each for each in changed if is_last not in each.get("data", {})])
+        await self._write_secrets([each for each in changed if is_last in each.get("data", {})])
+        state.last = LastGood(compiled.config, {name: key for key, (name, _) in compiled.entries.items()})
+        self._want(compiled.config.digest, compiled, since if changed else None)
+        size = sum(len(content) for content in compiled.files.values())
+        self._parts.metrics.config(self._key, size, len(changed))
+        return len(changed)
+
+    async def _write_secrets(self, manifests: list[Json]) -> None:
+        slots = asyncio.Semaphore(IN_FLIGHT)
+
+        async def write(manifest: Json) -> None:
+            async with slots:
+                await self._parts.api.apply(manifest)
+            if self.state.live is not None:
+                self.state.live.marks[manifest["metadata"]["name"]] = mark_of(manifest)
+
+        await asyncio.gather(*(write(manifest) for manifest in manifests))
+
+    def _want(self, wanted: str, compiled: Compiled, since: float | None) -> None:
+        """Pods should run this; ``since`` is when the change was seen, None if it is in the cluster already."""
+        state = self.state
+        if wanted != state.wanted:
+            state.wanted = wanted
+            state.programming.want(wanted, compiled.entries)
+            self._changed_at = since if self._changed_at is None else self._changed_at
+        state.rollout.want(wanted, is_new=since is not None)
+        state.programming.serve(state.rollout.running())
+
+    def _tell_domains(self, before: object, objects: Objects) -> None:
+        """Statuses of the domains that are not what they were; of those that pods have to take yet a little later."""
+        state = self.state
+        known: dict[ObjectKey, Unit] = before if isinstance(before, dict) else {}
+        changed = [key for key, unit in state.units.items() if known.get(key) is not unit]
+        waiting = [
+            key for key in changed if state.units[key].domain is not None and not state.programming.is_programmed(key)
+        ]
+        later = set(waiting)
+        for key in changed:
+            if key not in later:
+                self._put_domain(key)
+        if later:
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self._put_domains, later)
+
+    def _put_domains(self, keys: set[ObjectKey]) -> None:
+        for key in keys:
+            self._put_domain(key)
+
+    def _put_domain(self, key: ObjectKey) -> None:
+        self._parts.statuses.put(MAIL_DOMAINS, key, lambda: self.domain_wish(key))
+
+    def domain_wish(self, key: ObjectKey) -> Wish | None:
+        """What a domain's status should say now."""
+        held = self._parts.store.domains.get(key)
+        if held is None:
+            return None
+        return self.state.domain_wish(key, held.status, held.fault, self._parts.publication.said_of(key))
+
+    def _pods_told(self) -> None:
+        state = self.state
+        for key in state.programming.serve(state.rollout.running()):
+            self._put_domain(key)
+        if state.rollout.is_done() and self._changed_at is not None:
+            self._parts.metrics.programmed(self._parts.clock.monotonic() - self._changed_at)
+            self._changed_at = None
+        refused = any(follow.said.rejected_digest in (state.wanted, "-") for follow in state.rollout.follows)
+        if refused and state.wanted and self._reread_for != state.wanted:
+            # A Secret may have been deleted or edited: look at what pods see, once.
+            self._reread_for = state.wanted
+            state.live = None
+            self.mark()
+        self._tell_service()
+
+    def _tell_service(self) -> None:
+        """The service's status soon; while pods take a change, when they have it."""
+        if self._told:
+            return
+        self._told = True
+        wait = STATUS_SECONDS if self.state.rollout.is_done() else GRACE_SECONDS
+        asyncio.get_running_loop().call_later(wait, self._put_service)
+
+    def _put_service(self) -> None:
+        self._told = False
+        state, parts = self.state, self._parts
+        held = parts.store.services.get(self._key)
+        if held is None:
+            return
+        total = len(parts.store.domains_of(self._key))
+        parts.statuses.put(MAIL_SERVICES, self._key, lambda: state.service_wish(total, held.fault))
+        behind = sum(running != state.wanted for running in state.rollout.running())
+        parts.metrics.service(self._key, state.counts(total), behind)
