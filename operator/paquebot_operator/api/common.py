@@ -27,7 +27,7 @@ Network = Annotated[str, Meta(min_length=2, max_length=64, pattern=r"^[0-9A-Fa-f
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
-Generation = Annotated[int, Meta(ge=0, le=9_223_372_036_854_775_807)]
+Generation = Annotated[int, Meta(ge=0, le=9_007_199_254_740_991)]  # what a double holds: bounds are doubles in a CRD
 TimeoutMilliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
 
 

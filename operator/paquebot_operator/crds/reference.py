@@ -80,7 +80,7 @@ def _type(field: Schema) -> str:
 
 def _default(field: Schema) -> str:
     default = field.get("default")
-    if default in (None, "", {}, []):
+    if field["type"] == "object" or default in (None, "", []):  # an object's stand with its fields
         return ""
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import msgspec
 from msgspec import inspect
+from msgspec.structs import fields
 
 from paquebot_operator.api.validation import ApiValue, Rule
 
 Schema = dict[str, Any]
+_RULES = "x-kubernetes-validations"
 
 
 def schema_of(model: type[ApiValue]) -> Schema:
@@ -21,7 +23,7 @@ def schema_of(model: type[ApiValue]) -> Schema:
 def _schema(info: inspect.Type) -> Schema:
     match info:
         case inspect.Metadata():
-            return _schema(info.type) | (info.extra_json_schema or {})
+            return _joined(_schema(info.type), info.extra_json_schema or {})
         case inspect.UnionType():
             (only,) = [each for each in info.types if not isinstance(each, inspect.NoneType)]
             return _schema(only)
@@ -63,7 +65,7 @@ def _object(info: inspect.StructType) -> Schema:
         "description": _first_sentence(info.cls),
         **_given(required=required or None),
         "properties": properties,
-        **_given(**{"x-kubernetes-validations": checks or None}),
+        **_given(**{_RULES: checks or None}),
     }
 
 
@@ -73,9 +75,23 @@ def _property(field: inspect.Field) -> Schema:
 
 
 def _default(field: inspect.Field) -> Any:
-    """The default as JSON; an object's holds only what differs from its own fields' defaults."""
+    """The default as JSON; an object's holds only what differs from its own fields' defaults, unless it has rules."""
     value = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
-    return None if value is msgspec.NODEFAULT else msgspec.json.decode(msgspec.json.encode(value))
+    return None if value is msgspec.NODEFAULT else _written(value)
+
+
+def _written(value: Any, *, whole: bool = False) -> Any:
+    # The API server tries the rules on a default as it stands, before it fills in the defaults below it.
+    whole = whole or _has_rules(value)
+    if not isinstance(value, ApiValue) or not whole:
+        return msgspec.json.decode(msgspec.json.encode(value))
+    found = {each.encode_name: _written(getattr(value, each.name), whole=whole) for each in fields(value)}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _has_rules(value: object) -> bool:
+    below = (getattr(value, each.name) for each in fields(value)) if isinstance(value, ApiValue) else ()
+    return bool(getattr(value, "validations", ())) or any(_has_rules(each) for each in below)
 
 
 def _pattern(info: inspect.StrType) -> Schema:
@@ -84,6 +100,12 @@ def _pattern(info: inspect.StrType) -> Schema:
 
 def _first_sentence(model: type[Any]) -> str:
     return (model.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+
+
+def _joined(schema: Schema, more: Schema) -> Schema:
+    """``more`` wins, but for rules: a field may add some to those of its type."""
+    rules = [*schema.get(_RULES, ()), *more.get(_RULES, ())]
+    return schema | more | ({_RULES: rules} if rules else {})
 
 
 def _given(**bounds: Any) -> Schema:
