@@ -41,7 +41,7 @@ class ControlPlane:
     """etcd and an API server below `directory`; `api` is how to talk to it as its admin.
 
     `extra_arguments` go to kube-apiserver; `compaction_seconds` says after how long old revisions are forgotten, so
-    that a watch that was away for longer gets 410 Gone.
+    that a watch that was away for longer gets 410 Gone; `hosts` are further names and addresses of its certificate.
     """
 
     def __init__(
@@ -51,11 +51,13 @@ class ControlPlane:
         address: Address | None = None,
         compaction_seconds: int = 300,
         extra_arguments: Sequence[str] = NO_ACCOUNTS,
+        hosts: Sequence[str] = (),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.address = _remembered(directory / "address.json", address)
         self.authority = Authority(directory / "certificates")
+        self._hosts = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", self.address.host, *hosts)
         self._extra = (f"--etcd-compaction-interval={compaction_seconds}s", *extra_arguments)
         self.etcd = Daemon(directory, "etcd")
         self.apiserver = Daemon(directory, "kube-apiserver")
@@ -94,7 +96,7 @@ class ControlPlane:
     def is_ready(self) -> bool:
         """Tell whether the API server says that it can serve."""
         context = ssl.create_default_context(cafile=self.authority.path)
-        context.load_cert_chain(*(self.authority.directory / f"admin{suffix}" for suffix in (".crt", ".key")))
+        context.load_cert_chain(self.authority.directory / "admin.crt", self.authority.directory / "admin.key")
         connection = http.client.HTTPSConnection(self.address.host, self.address.port, timeout=2, context=context)
         try:
             connection.request("GET", "/readyz")
@@ -105,8 +107,7 @@ class ControlPlane:
             connection.close()
 
     def _arguments(self) -> list[str]:
-        hosts = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost", self.address.host)
-        certificate, key = self.authority.issue("apiserver", "kube-apiserver", (), (*hosts, "10.0.0.1"))
+        certificate, key = self.authority.issue("apiserver", "kube-apiserver", hosts=self._hosts)
         kubelet_certificate, kubelet_key = self.authority.issue("apiserver-kubelet", *ADMIN)
         accounts = self.authority.directory / "accounts.key"
         if not accounts.exists():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,15 +30,10 @@ class Daemon:
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
         """Start it as the leader of a session of its own."""
-        with self.log_path.open("ab") as log:
-            pid = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=None if env is None else {**os.environ, **env},
-                start_new_session=True,
-            ).pid
+        # Not subprocess: it warns of a child that outlives its parent, which is what this is for.
+        with self.log_path.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            actions = [(os.POSIX_SPAWN_DUP2, source.fileno(), to) for source, to in ((nothing, 0), (log, 1), (log, 2))]
+            pid = os.posix_spawn(argv[0], argv, {**os.environ, **(env or {})}, file_actions=actions, setsid=True)
         self._identity.write_text(f"{pid} {_start_of(pid)}")
 
     @property

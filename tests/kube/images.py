@@ -1,0 +1,46 @@
+"""The image that holds a pod's namespaces, made without a tool for images: one static program, one layer.
+
+Source of the form: the Docker image specification, v1.2, "combined image JSON and filesystem changeset format".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+import tarfile
+from pathlib import Path
+
+PAUSE = "paquebot.invalid/pause:1"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def write_program_image(path: Path, program: Path, name: str) -> Path:
+    """Write a docker archive whose image `name` runs that static program, as user 65535; return its path."""
+    layer = _tar({program.name: program.read_bytes()}, mode=0o755)
+    digest = hashlib.sha256(layer).hexdigest()
+    image = {
+        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "os": "linux",
+        "config": {"Entrypoint": [f"/{program.name}"], "User": "65535:65535"},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    manifest = [{"Config": "image.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+    files = {
+        "layer.tar": layer,
+        "image.json": json.dumps(image).encode(),
+        "manifest.json": json.dumps(manifest).encode(),
+    }
+    path.write_bytes(_tar(files, mode=0o644))
+    return path
+
+
+def _tar(files: dict[str, bytes], *, mode: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), mode
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
