@@ -19,7 +19,11 @@ def bounded(base: str, suffix: str = "", limit: int = MAX_LABEL) -> str:
     whole = base + suffix
     if len(whole) <= limit and _DNS_LABEL.fullmatch(whole):
         return whole
-    digest = hashlib.sha256(base.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return _digested(base, base, suffix, limit)
+
+
+def _digested(identity: str, base: str, suffix: str, limit: int) -> str:
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:_DIGEST_CHARACTERS]
     plain = base.replace(".", "-")
     plain = plain if plain[0].isalpha() else f"s{plain}"
     return f"{plain[: limit - len(suffix) - _DIGEST_CHARACTERS - 1].rstrip('-')}-{digest}{suffix}"
@@ -41,8 +45,13 @@ def claim_name(service: str) -> str:
 
 
 def listener_service_name(service: str, listener: str) -> str:
-    """The Service of a listener."""
-    return bounded(f"{service}-{listener}")
+    """The Service of a listener; no two listeners of two services in a namespace share a name.
+
+    ``post-mx``, and ``post--mx-eu`` for a listener with a dash: ``post-mx-eu`` is the listener ``eu`` of ``post-mx``.
+    """
+    if "--" in service or "--" in listener:
+        return _digested(f"{service}/{listener}", f"{service}-{listener}", "", MAX_LABEL)
+    return bounded(f"{service}--{listener}" if "-" in listener else f"{service}-{listener}")
 
 
 def config_secret_name(service: str, file: str) -> str:

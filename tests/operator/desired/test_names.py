@@ -45,3 +45,16 @@ def test_names_that_differ_only_where_they_are_cut_stay_apart() -> None:
     assert names.workload_name(f"{long}b") != names.workload_name(f"{long}c")
     assert names.workload_name("a.b") != names.workload_name("a-b")
     assert names.workload_name("1st") != names.workload_name("s1st")
+
+
+@given(st.from_regex(r"[ab](-{0,3}[ab]){2,6}", fullmatch=True))
+def test_two_listeners_never_share_a_service(glued: str) -> None:
+    """However one name comes apart into a service and a listener."""
+    dashes = [place for place, each in enumerate(glued) if each == "-"]
+    pairs = {(glued[:place].rstrip("-"), glued[place:].lstrip("-")) for place in dashes}
+    assert len({names.listener_service_name(*pair) for pair in pairs}) == len(pairs)
+
+
+def test_a_listener_with_a_dash_is_set_apart() -> None:
+    assert names.listener_service_name("post", "mx-eu") == "post--mx-eu"
+    assert names.listener_service_name("post-mx", "eu") == "post-mx-eu"
