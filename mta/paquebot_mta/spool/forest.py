@@ -5,7 +5,7 @@ taken over all that leads to it: one block fences the whole group.
 """
 
 from collections.abc import Iterable, Mapping
-from zlib import crc32
+from hashlib import blake2b
 
 from paquebot_mta.spool.owner import Owner
 
@@ -36,5 +36,5 @@ def roots_of(owners: Owners) -> set[str]:
 
 def rank_of(us: str, dead: str, living: Iterable[str]) -> int:
     """Our place among the living who might adopt a dead root: all that see the same agree who is first."""
-    order = sorted({us, *living} - {dead}, key=lambda name: crc32(f"{dead} {name}".encode()))
+    order = sorted({us, *living} - {dead}, key=lambda name: blake2b(f"{dead} {name}".encode()).digest())
     return order.index(us)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from paquebot_mta.spool.beat import beat
 from paquebot_mta.spool.journal import Journal
 from paquebot_mta.spool.parts import JournalParts, Surroundings, assemble
+from paquebot_mta.spool.probe import probe
 from paquebot_mta.spool.store import SpoolError
 from paquebot_mta.spool.takeover import adopt_at_start, watch
 from paquebot_mta.telemetry.events import Notice
@@ -24,6 +25,7 @@ async def open_journal(given: Surroundings) -> Journal:
     """
     journal = Journal(await _open_parts(given))
     try:
+        await _probe(journal.parts)
         await adopt_at_start(journal.parts)
     except BaseException:
         await journal.close()
@@ -31,6 +33,18 @@ async def open_journal(given: Surroundings) -> Journal:
     _run(journal)
     journal.background.append(asyncio.get_running_loop().create_task(_keep(journal, given), name="spool-keeper"))
     return journal
+
+
+async def _probe(parts: JournalParts) -> None:
+    """Try the volume, and tell what it doesn't promise.
+
+    Raises:
+        OSError: it may not be used, or is out of order.
+    """
+    if parts.options.probe:
+        home = parts.homes[0].path
+        for warning in await parts.loop.run_in_executor(parts.files, probe, parts.disk, home):
+            parts.notify(Notice(level="warning", event="queue.volume", details={"reason": warning}))
 
 
 async def _open_parts(given: Surroundings) -> JournalParts:
