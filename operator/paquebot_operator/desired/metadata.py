@@ -68,11 +68,5 @@ def set_only(**fields: Any) -> Manifest:
 
 
 def _owner(kind: str, name: str, uid: str) -> Manifest:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": kind,
-        "name": name,
-        "uid": uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    """Without blockOwnerDeletion: clusters that guard it want one more right of the operator, and nothing needs it."""
+    return {"apiVersion": API_VERSION, "kind": kind, "name": name, "uid": uid, "controller": True}
