@@ -55,6 +55,33 @@ async def load_configuration(kubeconfig: Path | None) -> Configuration:
     return configuration
 
 
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """How another client of the same process finds the API server; ``token`` without its scheme."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    certificate_path: str | None
+    private_key_path: str | None
+    token: str | None
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.server})"
+
+
+async def credentials_of(configuration: Configuration) -> Credentials:
+    """What a configuration has now: a pod's token is read anew every minute."""
+    token = await configuration.get_api_key_with_prefix("BearerToken")
+    return Credentials(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        token=token.split(None, 1)[-1].strip() if token else None,
+    )
+
+
 class Sends(Protocol):
     """Sends requests."""
 

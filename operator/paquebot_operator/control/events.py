@@ -53,13 +53,11 @@ class Events:
     def _event(self, resource: Resource, key: ObjectKey, uid: str, said: Said) -> Json:
         now = self._clock.now()
         self._count += 1
+        number = f"{int(now.timestamp()):x}{self._count:x}"
         return {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
-            "metadata": {
-                "namespace": key.namespace,
-                "name": f"{key.name[:200]}.{int(now.timestamp()):x}{self._count:x}",
-            },
+            "metadata": {"namespace": key.namespace, "name": f"{key.name[:200]}.{number}"},
             "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "type": "Normal" if said.status == "True" else "Warning",
             "reason": said.reason,

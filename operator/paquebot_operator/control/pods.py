@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from paquebot_operator.cluster.resources import Json
+from paquebot_operator.desired.container import ADMIN_PORT_NAME
+from paquebot_operator.desired.metadata import SERVICE_LABEL
 
-ADMIN_PORT_NAME: Final = "admin"
 ADMIN_PORT: Final = 9025
-SERVICE_LABEL: Final = "paquebot.dev/service"
 NUDGE_ANNOTATION: Final = "paquebot.dev/config"
 
 

@@ -9,11 +9,12 @@ from typing import Final
 from paquebot_operator.cluster.api import Api
 from paquebot_operator.cluster.errors import AbsentError, ClusterError, ExpiredError
 from paquebot_operator.cluster.resources import PODS, WATCHED, Resource
+from paquebot_operator.compile.objects import ObjectKey
 from paquebot_operator.control.clocks import Clock
 from paquebot_operator.control.metrics import Metrics
-from paquebot_operator.control.pods import SERVICE_LABEL
 from paquebot_operator.control.shelf import Change, key_of_raw
 from paquebot_operator.control.store import Store
+from paquebot_operator.desired.metadata import SERVICE_LABEL
 
 Told = Callable[[Resource, Change[object]], None]
 ATTEMPTS: Final = 5
@@ -82,7 +83,8 @@ class Resync:
                 return
 
     async def _list(self, resource: Resource, told: Told, *, counted: bool) -> None:
-        shelf, there, version = self._store.shelf(resource), set(), 0
+        shelf, version = self._store.shelf(resource), 0
+        there: set[ObjectKey] = set()
         changes: list[Change[object]] = []
         labels = SERVICE_LABEL if resource == PODS else ""
         for namespace in self._namespaces:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from paquebot_operator.cluster.errors import ClusterError
@@ -213,26 +214,21 @@ class ServiceLoop:
         state.rollout.want(wanted, is_new=since is not None)
         state.programming.serve(state.rollout.running())
 
-    def _tell_domains(self, before: object, objects: Objects) -> None:
+    def _tell_domains(self, before: Mapping[ObjectKey, Unit]) -> None:
         """Statuses of the domains that are not what they were; of those that pods have to take yet a little later."""
-        state = self.state
-        known: dict[ObjectKey, Unit] = before if isinstance(before, dict) else {}
-        changed = [key for key, unit in state.units.items() if known.get(key) is not unit]
-        waiting = [
-            key for key in changed if state.units[key].domain is not None and not state.programming.is_programmed(key)
-        ]
-        later = set(waiting)
-        for key in changed:
-            if key not in later:
-                self._put_domain(key)
+        units, programming = self.state.units, self.state.programming
+        changed = {key for key, unit in units.items() if before.get(key) is not unit and before.get(key) != unit}
+        later = {key for key in changed if units[key].domain is not None and not programming.is_programmed(key)}
+        self._put_domains(changed - later)
         if later:
             asyncio.get_running_loop().call_later(GRACE_SECONDS, self._put_domains, later)
 
     def _put_domains(self, keys: set[ObjectKey]) -> None:
         for key in keys:
-            self._put_domain(key)
+            self.put_domain(key)
 
-    def _put_domain(self, key: ObjectKey) -> None:
+    def put_domain(self, key: ObjectKey) -> None:
+        """Say what a domain is now, soon."""
         self._parts.statuses.put(MAIL_DOMAINS, key, lambda: self.domain_wish(key))
 
     def domain_wish(self, key: ObjectKey) -> Wish | None:
@@ -245,7 +241,7 @@ class ServiceLoop:
     def _pods_told(self) -> None:
         state = self.state
         for key in state.programming.serve(state.rollout.running()):
-            self._put_domain(key)
+            self.put_domain(key)
         if state.rollout.is_done() and self._changed_at is not None:
             self._parts.metrics.programmed(self._parts.clock.monotonic() - self._changed_at)
             self._changed_at = None

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
 from paquebot_operator.cluster.resources import Json
 from paquebot_operator.compile.objects import ObjectKey
 
+MAX_ENDED: Final = 20_000
 Item = TypeVar("Item")
 
 
@@ -53,6 +54,7 @@ class Shelf(Generic[Item]):
         self._decode = decode
         self._mark = mark
         self._held: dict[ObjectKey, Held[Item]] = {}
+        self._ended: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -77,7 +79,7 @@ class Shelf(Generic[Item]):
         """Take a version; None if it is not newer, or means the same."""
         key, before = key_of_raw(raw), self._held.get(key_of_raw(raw))
         version, uid = _version(raw), raw["metadata"].get("uid", "")
-        if before is not None and before.uid == uid and version <= before.version:
+        if uid in self._ended or (before is not None and before.uid == uid and version <= before.version):
             return None
         after = self._made(raw, key, before)
         self._held[key] = after
@@ -85,8 +87,14 @@ class Shelf(Generic[Item]):
         return None if same else Change(before, after)
 
     def remove(self, raw: Json) -> Change[Item] | None:
-        """Forget an object by its uid: the name may be another's already."""
+        """Forget an object by its uid: the name may be another's already.
+
+        An older list may still be on its way that has it: it never comes back.
+        """
         key = key_of_raw(raw)
+        self._ended[raw["metadata"].get("uid", "")] = None
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
         return self._drop(key) if self.knows(raw) else None
 
     def prune(self, there: Collection[ObjectKey], version: int) -> list[Change[Item]]:
