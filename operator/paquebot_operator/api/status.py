@@ -78,6 +78,13 @@ class MailDomainStatus(ApiValue, frozen=True, kw_only=True):
     dns_records: Annotated[
         tuple[DnsRecord, ...], Meta(max_length=MAX_RECORDS, description="What to publish, and what is published.")
     ] = ()
+    mta_sts_policy: Annotated[
+        str,
+        Meta(
+            max_length=8192,
+            description="Text to serve as https://mta-sts.DOMAIN/.well-known/mta-sts.txt; empty if MTA-STS is off.",
+        ),
+    ] = ""
 
 
 class ObjectStatus(ApiValue, frozen=True, kw_only=True):

@@ -61,6 +61,7 @@ class ServiceState:
             "programmedRevision": revision,
             "programmedPods": self._programmed_pods(revision, held_status),
             "dnsRecords": list(extra.dns_records),
+            "mtaStsPolicy": extra.mta_sts_policy,
         }
         return Wish(tuple(conditions), unit.source.metadata.generation, _without_empty(fields))
 
@@ -143,6 +144,7 @@ class Extra:
 
     conditions: tuple[Said, ...] = ()
     dns_records: Sequence[dict[str, Any]] = ()
+    mta_sts_policy: str = ""
     informative: frozenset[str] = frozenset({"DNSReady", "DKIMReady"})
 
 

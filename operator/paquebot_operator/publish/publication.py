@@ -21,6 +21,7 @@ from paquebot_operator.publish.conditions import (
 )
 from paquebot_operator.publish.dkim_record import DkimKeyError
 from paquebot_operator.publish.managed_keys import DkimKeys, Generate, generate, keys_of_secret, managed_key
+from paquebot_operator.publish.mta_sts import mta_sts_policy
 from paquebot_operator.publish.questions import Asks
 from paquebot_operator.publish.records import dns_records
 from paquebot_operator.publish.states import RecordState, check
@@ -34,11 +35,13 @@ class Publication:
         secret: of managed DKIM keys, to be applied; None if it is as it should be. Keys count once it is applied.
         states: of all records, in order.
         conditions: DNSReady, and DKIMReady if DKIM is on.
+        mta_sts_policy: ``status.mtaStsPolicy``: what the domain's web server must serve; empty if MTA-STS is off.
     """
 
     secret: Manifest | None
     states: tuple[RecordState, ...]
     conditions: tuple[Condition, ...]
+    mta_sts_policy: str
 
     @property
     def dns_records(self) -> tuple[status.DnsRecord, ...]:
@@ -77,7 +80,8 @@ async def publication(
     records = dns_records(domain, service, keys.published)
     states = not_checked(records) if asks is None else await check(records, asks)
     found = (dns_condition(states), dkim_condition(domain, keys, states))
-    return Publication(manifest, states, tuple(each for each in found if each is not None))
+    conditions = tuple(each for each in found if each is not None)
+    return Publication(manifest, states, conditions, mta_sts_policy(domain, service) or "")
 
 
 async def _keys(

@@ -89,3 +89,10 @@ async def test_a_given_key_is_published_under_its_selector() -> None:
 def test_the_secret_to_read_is_named() -> None:
     given = mail_domain(dkim={"mode": "Secret", "selector": "s1", "secretRef": {"name": "mine"}})
     assert [secret_name(each) for each in (mail_domain(), MANAGED, given)] == [None, "example-test-dkim", "mine"]
+
+
+async def test_the_policy_to_serve_is_told() -> None:
+    enforced = mail_domain(publish={"mtaSts": {"mode": "Enforce"}})
+    told = await publication(enforced, mail_service(), None, asks=None, now=NOW)
+    assert told.mta_sts_policy.startswith("version: STSv1\r\nmode: enforce\r\nmx: mail.example.test\r\n")
+    assert (await publication(mail_domain(), mail_service(), None, asks=None, now=NOW)).mta_sts_policy == ""
