@@ -14,6 +14,7 @@ import yaml
 from paquebot_operator.api.decode import KINDS, ApiObject, decode
 from paquebot_operator.api.validation import ApiValue
 from paquebot_operator.crds.definition import definitions
+from paquebot_operator.crds.schema import described
 from tests.operator.builders import Json
 from tests.operator.crds.cases import Case, bad_cases, good_cases, title
 
@@ -89,7 +90,7 @@ def test_an_example_is_accepted(plane: ControlPlane, folder: Path) -> None:
 def test_explain_reads_well(plane: ControlPlane, kind: str) -> None:
     model = KINDS["paquebot.dev/v1alpha1", kind]
     said = plane.api.kubectl("explain", kind.lower())
-    assert (model.__doc__ or "").strip().split("\n")[0] in " ".join(said.split())
+    assert described(model) in " ".join(said.split())
     assert "<no description>" not in plane.api.kubectl("explain", f"{kind.lower()}.spec")
     assert "REQUIRED" in plane.api.kubectl("explain", f"{kind.lower()}.spec", "--recursive").upper()
 

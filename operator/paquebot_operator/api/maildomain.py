@@ -45,7 +45,9 @@ class MailDomainSpec(ApiValue, frozen=True, kw_only=True):
             extra_json_schema=immutable("domain can't be changed: make another MailDomain"),
         ),
     ]
-    delivery: Annotated[Delivery, Meta(description="How its mailboxes are reached.")]
+    delivery: Annotated[
+        Delivery, Meta(description="How its mailboxes are reached: relay, lmtp, maildir, mbox or discard.")
+    ]
     mailboxes: Annotated[tuple[LocalPart, ...], Meta(max_length=5_000, description="Local-parts that exist.")] = ()
     mailbox_table_ref: Annotated[LocalRef | None, Meta(description="Table (service userinfo) of more mailboxes.")] = (
         None
@@ -53,19 +55,28 @@ class MailDomainSpec(ApiValue, frozen=True, kw_only=True):
     accept_any_mailbox: Annotated[bool, Meta(description="Any local-part is a mailbox: the next server decides.")] = (
         False
     )
-    aliases: Annotated[tuple[Alias, ...], Meta(max_length=5_000, description="Aliases and lists.")] = ()
-    alias_table_ref: Annotated[LocalRef | None, Meta(description="Table (service alias) of more.")] = None
+    aliases: Annotated[
+        tuple[Alias, ...],
+        Meta(max_length=5_000, description="Other names for mailboxes, and lists; they win over mailboxes."),
+    ] = ()
+    alias_table_ref: Annotated[LocalRef | None, Meta(description="Table (service alias) of more aliases.")] = None
     catch_all: Annotated[tuple[Text, ...], Meta(max_length=100, description="Targets for anything else.")] = ()
     sub_address_delimiter: Annotated[
         str, Meta(max_length=1, pattern=r"^[-+=_.#]?$", description="Separates the sub-address; empty turns it off.")
     ] = "+"
     filter_refs: Annotated[FilterRefs, Meta(description="MailFilters for mail to this domain, in order.")] = ()
-    dkim: Annotated[Dkim, Meta(description="Signatures.")] = Dkim()
-    publish: Annotated[Publish, Meta(description="What should be in the DNS.")] = Publish()
+    dkim: Annotated[Dkim, Meta(description="DKIM signatures of mail from the domain.")] = Dkim()
+    publish: Annotated[Publish, Meta(description="What should be in the DNS; status.dnsRecords says what is.")] = (
+        Publish()
+    )
 
 
 class MailDomain(ApiValue, frozen=True, kw_only=True):
-    """One hosted domain."""
+    """A domain that a MailService takes mail for.
+
+    It says which mailboxes and aliases there are, how mailboxes are reached, and what should be in the DNS; its status
+    says what is, record by record.
+    """
 
     plural: ClassVar[str] = "maildomains"
 

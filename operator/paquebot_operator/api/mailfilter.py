@@ -36,7 +36,10 @@ class MailFilterSpec(ApiValue, frozen=True, kw_only=True):
 
 
 class MailFilter(ApiValue, frozen=True, kw_only=True):
-    """A filter that listeners, domains and relays refer to."""
+    """A filter of mail, or several in order.
+
+    Listeners, MailDomains and relay actions name it in their filterRefs; by itself it does nothing.
+    """
 
     plural: ClassVar[str] = "mailfilters"
 

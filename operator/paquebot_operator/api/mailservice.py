@@ -69,7 +69,11 @@ class MailServiceSpec(ApiValue, frozen=True, kw_only=True):
 
 
 class MailService(ApiValue, frozen=True, kw_only=True):
-    """A pool of MTA pods: listeners, rules, queue, sending."""
+    """A pool of MTA pods with one queue.
+
+    It says where mail comes in (listeners), what is done with it (rules, actions), how it is kept and sent, and how the
+    pods run. MailDomains attach to it. A change of anything but ports, image and resources needs no new pods.
+    """
 
     plural: ClassVar[str] = "mailservices"
 

@@ -53,7 +53,10 @@ class TableSpec(ApiValue, frozen=True, kw_only=True):
 
 
 class Table(ApiValue, frozen=True, kw_only=True):
-    """Lookup data with a back end."""
+    """Data that is looked up: aliases, mailboxes, credentials, networks and the like.
+
+    They stand in the Table itself, or in a ConfigMap or Secret that it names; a change is in force within seconds.
+    """
 
     plural: ClassVar[str] = "tables"
 

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import fields
 
 from paquebot_operator.crds.kinds import KINDS, Column, Kind
-from paquebot_operator.crds.schema import Schema, schema_of
+from paquebot_operator.crds.schema import Schema, described, schema_of
 
 GROUP, VERSION = "paquebot.dev", "v1alpha1"
 CATEGORY = "paquebot"
@@ -48,7 +48,7 @@ def whole_schema(kind: Kind) -> Schema:
     model = spec.__origin__ if hasattr(spec, "__origin__") else spec
     return {
         "type": "object",
-        "description": (kind.model.__doc__ or "").strip(),
+        "description": described(kind.model),
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},

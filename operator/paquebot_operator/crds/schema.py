@@ -62,7 +62,7 @@ def _object(info: inspect.StructType) -> Schema:
     checks = [{"rule": rule.cel, "message": rule.message} for rule in rules if rule.cel]
     return {
         "type": "object",
-        "description": _first_sentence(info.cls),
+        "description": described(info.cls),
         **_given(required=required or None),
         "properties": properties,
         **_given(**{_RULES: checks or None}),
@@ -98,8 +98,9 @@ def _pattern(info: inspect.StrType) -> Schema:
     return {} if info.pattern is None else {"pattern": info.pattern}
 
 
-def _first_sentence(model: type[Any]) -> str:
-    return (model.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+def described(model: type[Any]) -> str:
+    """What a model's docstring says, on one line."""
+    return " ".join((model.__doc__ or "").split())
 
 
 def _joined(schema: Schema, more: Schema) -> Schema:
