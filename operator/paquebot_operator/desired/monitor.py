@@ -6,6 +6,9 @@ from paquebot_operator.desired.context import Context
 from paquebot_operator.desired.metadata import SERVICE_LABEL, Manifest, metadata, selector_labels
 from paquebot_operator.desired.names import workload_name
 
+JOB = "paquebot-mta"
+"""What dashboards and alerts of the chart select by, in whatever namespace."""
+
 
 def pod_monitor(service: MailService, context: Context) -> Manifest | None:
     """The PodMonitor, if the cluster knows that kind and it isn't turned off."""
@@ -20,7 +23,12 @@ def pod_monitor(service: MailService, context: Context) -> Manifest | None:
             "selector": {"matchLabels": selector_labels(service)},
             "podTargetLabels": [SERVICE_LABEL],
             "podMetricsEndpoints": [
-                {"port": ADMIN_PORT_NAME, "path": "/metrics", "interval": f"{monitoring.interval_seconds}s"}
+                {
+                    "port": ADMIN_PORT_NAME,
+                    "path": "/metrics",
+                    "interval": f"{monitoring.interval_seconds}s",
+                    "relabelings": [{"targetLabel": "job", "replacement": JOB}],
+                }
             ],
         },
     }

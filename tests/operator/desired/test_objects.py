@@ -78,18 +78,3 @@ def test_the_autoscaler_turns_the_mail_service_and_never_takes_queues_away() -> 
     *_, scaler = desired_objects(per_pod, CONTEXT)
     assert scaler["spec"]["scaleTargetRef"]["kind"] == "MailService"
     assert scaler["spec"]["behavior"]["scaleDown"] == {"selectPolicy": "Disabled"}
-
-
-def test_alerts_have_the_services_own_thresholds() -> None:
-    *_, rule = desired_objects(mail_service(replicas=3, queue={"ttlSeconds": 7_200}), RICH_CONTEXT)
-    (group,) = rule["spec"]["groups"]
-    expressions = {each["alert"]: each["expr"] for each in group["rules"]}
-    assert expressions["PaquebotServicePodsMissing"].endswith("< 3")
-    assert expressions["PaquebotServiceQueueOld"].endswith("> 3600")
-    assert all('namespace="mail",paquebot_dev_service="post"' in each for each in expressions.values())
-
-
-def test_a_service_without_pods_is_not_missed() -> None:
-    *_, rule = desired_objects(mail_service(replicas=0), RICH_CONTEXT)
-    (group,) = rule["spec"]["groups"]
-    assert [each["alert"] for each in group["rules"]] == ["PaquebotServiceQueueOld", "PaquebotServiceConfigMixed"]
