@@ -34,15 +34,22 @@ async def adopt_at_start(parts: JournalParts) -> None:
         OSError, SpoolError: the volume is out of order.
     """
     groups: list[Recovered] = []
+    while more := await _adopt_all(parts):
+        groups += more  # what dead adopters had claimed can be taken after them
+    if groups:
+        parts.found.sort(key=lambda found: found.created_at)
+        _announce(parts, groups)
+        parts.janitor.sweep_soon()
+
+
+async def _adopt_all(parts: JournalParts) -> Sequence[Recovered]:
+    groups: list[Recovered] = []
     for dead in await _in_watch(parts, partial(parts.watcher.look, start=True)):
         recovered = await _take(parts, dead)
         if recovered is not None:
             groups.append(recovered)
             await asyncio.sleep(parts.options.claim_pause_seconds)
-    if groups:
-        parts.found.sort(key=lambda found: found.created_at)
-        _announce(parts, groups)
-        parts.janitor.sweep_soon()
+    return groups
 
 
 async def watch(parts: JournalParts) -> None:
