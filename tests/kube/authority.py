@@ -9,6 +9,7 @@ import base64
 import datetime
 import ipaddress
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,11 +41,16 @@ class Authority:
         name = _name("paquebot-test-authority", ())
         extension = x509.BasicConstraints(ca=True, path_length=None)
         builder = _builder(name, name, key.public_key()).add_extension(extension, critical=True)
-        self.path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        _write_whole(self.path, builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, user: str, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> tuple[Path, Path]:
-        """Return the paths of a certificate, `<name>.crt`, and its key; `hosts` are DNS names and addresses."""
+        """Return the paths of a certificate, `<name>.crt`, and its key, made if they are not there yet.
+
+        `hosts` are DNS names and addresses.
+        """
         certificate_path, key_path = (self.directory / f"{name}{suffix}" for suffix in (".crt", ".key"))
+        if certificate_path.exists():
+            return certificate_path, key_path
         key = write_key(key_path)
         builder = _builder(_name(user, groups), self._certificate.subject, key.public_key())
         builder = builder.add_extension(x509.ExtendedKeyUsage(_USAGES), critical=False)
@@ -52,7 +58,7 @@ class Authority:
             names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
-        certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        _write_whole(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
         return certificate_path, key_path
 
     def kubeconfig(self, url: str, user: str, groups: Sequence[str] = ()) -> Path:
@@ -73,8 +79,7 @@ def write_kubeconfig(path: Path, url: str, ca: Path, user: dict[str, str]) -> Pa
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
         "current-context": "test",
     }
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(config, indent=2))
+    _write_whole(path, json.dumps(config, indent=2).encode())
     return path
 
 
@@ -85,6 +90,14 @@ def write_key(path: Path) -> ec.EllipticCurvePrivateKey:
     form = serialization.PrivateFormat.TraditionalOpenSSL
     path.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
     return key
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file that another process never sees in part."""
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.touch(mode=0o600)
+    new.write_bytes(content)
+    new.replace(path)
 
 
 def _load(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -33,7 +33,7 @@ class Daemon:
         # Not subprocess: it warns of a child that outlives its parent, which is what this is for.
         with self.log_path.open("ab") as log, Path(os.devnull).open("rb") as nothing:
             actions = [(os.POSIX_SPAWN_DUP2, source.fileno(), to) for source, to in ((nothing, 0), (log, 1), (log, 2))]
-            pid = os.posix_spawn(argv[0], argv, {**os.environ, **(env or {})}, file_actions=actions, setsid=True)
+            pid = os.posix_spawn(argv[0], list(argv), {**os.environ, **(env or {})}, file_actions=actions, setsid=True)
         self._identity.write_text(f"{pid} {_start_of(pid)}")
 
     @property

@@ -4,7 +4,7 @@
            \\---------- node2 10.N.0.12, pods 10.N.17.0/24      node1 --- node2
 
 The machine has the first address on `lo`, a link to each node and routes to the pods and Services; no bridge, no rule
-of a firewall, no forwarding. A node has no default route: nothing in the cluster reaches anything outside of the machine.
+of a firewall, no forwarding. A node has no default route: nothing in the cluster reaches anything but the machine.
 """
 
 from __future__ import annotations

@@ -1,18 +1,17 @@
 #!/bin/sh
-# The first process of a node, in mount, network and process namespaces of its own: when it ends, the kernel ends everything
-# in the node, and every mount and rule goes with it. The argument is the node's directory; the programs are on PATH.
+# The first process of a node, in mount, network and process namespaces of its own: when it ends, the kernel ends all
+# that runs in the node, and every mount and rule goes with it. The argument is the node's directory.
 set -eu
 home=$1
 
-# What has a fixed place in containerd, runc, the CNI plugins and the kubelet is the node's own.
+# What has a fixed place in containerd, the CNI plugins and the kubelet is the node's own.
 mount --make-rshared /
 for place in /run /var/lib /var/log; do
     mount -t tmpfs -o mode=755 tmpfs "$place"
 done
-mkdir -p /run/containerd /run/lock /var/lib/kubelet /var/lib/cni
-ln -sfn "$home/cni-state" /var/lib/cni/networks
-mkdir -p "$home/cni-state"
+mkdir -p /run/containerd /run/lock
 echo 1 >/proc/sys/net/ipv4/ip_forward
+touch "$home/born"
 
 # The links come from outside.
 until [ -e "$home/linked" ]; do sleep 0.02; done

@@ -62,9 +62,18 @@ class DnsServer:
     """
 
     def __init__(
-        self, zones: Zones, *, faults: Mapping[str, Fault] | None = None, port: int = 0, is_authentic: bool = False
+        self,
+        zones: Zones,
+        *,
+        faults: Mapping[str, Fault] | None = None,
+        host: str = LOOPBACK,
+        port: int = 0,
+        ttl_seconds: int = TTL_SECONDS,
+        is_authentic: bool = False,
     ) -> None:
+        self.host = host
         self.port = port
+        self.ttl_seconds = ttl_seconds
         self.faults: dict[str, Fault] = dict(faults or {})
         self.delays_seconds: dict[str, float] = {}
         self.is_authentic = is_authentic
@@ -77,7 +86,7 @@ class DnsServer:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that it listens on."""
-        return LOOPBACK, self.port
+        return self.host, self.port
 
     def change(self, zones: Zones) -> None:
         """Replace all zones; the next query is answered from them."""
@@ -182,7 +191,7 @@ class DnsServer:
             found = kind if kind in records else "CNAME"
             if found not in records:
                 break
-            response.answer.append(dns.rrset.from_text_list(f"{name}.", TTL_SECONDS, "IN", found, records[found]))
+            response.answer.append(dns.rrset.from_text_list(f"{name}.", self.ttl_seconds, "IN", found, records[found]))
             if found == kind:
                 return
             name = _plain(records["CNAME"][0])
