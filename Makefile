@@ -14,7 +14,7 @@ FUZZ ?=
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency crds lock clean kube-tools cluster-up cluster-down
+.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency crds chart image lock clean kube-tools cluster-up cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,13 @@ cluster-down: setup ## take that Kubernetes away
 
 crds: setup ## write what is made from the models: CRDs of the charts, docs/api.md
 	@$(bin)/python -m paquebot_operator.crds
+
+chart: setup crds kube-tools ## write what is made in the charts: definitions, README, golden files of its tests
+	@$(bin)/python tools/chart-readme charts/paquebot
+	@$(bin)/python -m tests.chart.rendering
+
+image: ## build the image paquebot:test without a registry (root), and print the path of its archive
+	@tools/image
 
 lock: ## renew uv.lock, without hosts
 	@tools/lock
