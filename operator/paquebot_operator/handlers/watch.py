@@ -49,8 +49,8 @@ def settings_of(namespaces: Collection[str]) -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.networking.request_timeout = 30.0
     settings.networking.connect_timeout = 5.0
-    settings.watching.server_timeout = 300.0
-    settings.watching.client_timeout = 310.0
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
     settings.watching.reconnect_backoff = 0.5
     settings.watching.label_selectors[PODS.plural] = SERVICE_LABEL
     # What is watched is known: no list of CRDs or namespaces is needed, nor the right to it.

@@ -1,0 +1,125 @@
+"""The operator as people run it: a process with a kubeconfig, seen by its port, its log and what it writes."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.processes import LOOPBACK, PeerError, PeerProcess, free_port
+
+from .control_plane import ControlPlane
+
+IMAGE = "paquebot:test"
+READY_SECONDS = 30.0
+
+
+class OperatorProcess:
+    """One `paquebot operator`; `port` is its own."""
+
+    def __init__(self, directory: Path, kubeconfig: Path, namespace: str, *options: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.log_path = directory / f"operator-{self.port}.log"
+        argv = [
+            *(sys.executable, "-m", "paquebot_mta", "operator", "--image", IMAGE, "--namespace", namespace),
+            *("--listen", f"{LOOPBACK}:{self.port}", "--kubeconfig", str(kubeconfig), *options),
+        ]
+        self.process = PeerProcess(argv, self.log_path)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask its port. Raises OSError when nothing listens."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=5.0)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def answers(self, path: str) -> bool:
+        """Whether it answers 200."""
+        try:
+            return self.get(path)[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def wait_ready(self) -> None:
+        """Wait until it has listed everything, or stands by."""
+        self.process.wait_for(lambda: self.answers("/readyz"), "readiness", READY_SECONDS)
+
+    def count(self, name: str, **labels: str) -> float:
+        """Sum of a metric's samples with these labels."""
+        families = text_string_to_metric_families(self.get("/metrics")[1])
+        samples = (sample for family in families for sample in family.samples if sample.name == name)
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+    def writes(self) -> dict[str, float]:
+        """Requests that write, by verb and resource, but for the Lease's."""
+        found: dict[str, float] = {}
+        for family in text_string_to_metric_families(self.get("/metrics")[1]):
+            for sample in family.samples:
+                if sample.name != "paquebot_operator_api_requests_total" or sample.labels["resource"] == "leases":
+                    continue
+                if sample.labels["verb"] in {"apply", "status", "patch", "create", "update", "delete"}:
+                    key = f"{sample.labels['verb']} {sample.labels['resource']}"
+                    found[key] = found.get(key, 0) + sample.value
+        return found
+
+    def is_leader(self) -> bool:
+        """Whether it says that it holds the Lease."""
+        return self.count("paquebot_operator_leader") == 1
+
+    def resident_bytes(self) -> int:
+        """Its memory."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def cpu_seconds(self) -> float:
+        """CPU time that it used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def pause(self) -> None:
+        """Let it hang."""
+        self.process.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self.process.signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+
+    def end(self) -> int:
+        """End it as Kubernetes does; its exit status."""
+        return self.process.terminate(15.0)
+
+
+@contextmanager
+def running_operator(
+    directory: Path, plane: ControlPlane, namespace: str, *options: str, wait: bool = True
+) -> Iterator[OperatorProcess]:
+    """Yield an operator that serves `namespace` only, ended afterwards."""
+    watched = ("--watch-namespace", namespace)
+    operator = OperatorProcess(directory, plane.api.kubeconfig, namespace, *watched, *options)
+    try:
+        if wait:
+            operator.wait_ready()
+        yield operator
+    except BaseException as error:
+        error.add_note(operator.process.log_tail())
+        raise
+    finally:
+        try:
+            operator.resume()
+            operator.kill()
+        except (PeerError, ProcessLookupError):
+            pass

@@ -1,0 +1,47 @@
+"""The operator on a real API server: from `apply` to what pods run, and back into statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .control_plane import ControlPlane
+from .mini_kubelet import mirrored_pods
+from .operator_case import SERVICE, Case, eventually, install_definitions, mail_domain, mail_service
+from .operator_process import running_operator
+
+
+@pytest.fixture(scope="module")
+def plane(apiserver: ControlPlane) -> ControlPlane:
+    install_definitions(apiserver)
+    return apiserver
+
+
+@pytest.fixture
+def case(plane: ControlPlane, tmp_path: Path) -> Iterator[Case]:
+    case = Case(plane, plane.api.new_namespace(), tmp_path)
+    yield case
+    case.rest.close()
+
+
+def test_a_domain_is_programmed_in_every_pod_and_removed_again(case: Case) -> None:
+    case.apply(mail_service())
+    with (
+        running_operator(case.directory, case.plane, case.namespace) as operator,
+        mirrored_pods(case.plane, case.namespace, SERVICE, 3) as pods,
+    ):
+        eventually(lambda: case.condition("MailService", SERVICE, "Ready")[0] == "True", "service ready")
+        before = operator.writes()
+        case.apply(mail_domain("one"))
+        eventually(lambda: all("one.example.test" in pod.domains() for pod in pods), "all pods serve it")
+        eventually(lambda: case.is_programmed("one"), "programmed")
+        status = (case.get("MailDomain", "one") or {})["status"]
+        assert status["programmedPods"] == "3/3"
+        assert {each["type"]: each["status"] for each in status["conditions"]} == {
+            "Accepted": "True", "ResolvedRefs": "True", "Programmed": "True", "Ready": "True",
+        }  # fmt: skip
+        print(before, operator.writes())
+        case.delete("MailDomain", "one")
+        eventually(lambda: not any(pod.domains() for pod in pods), "no pod serves it")
