@@ -1,7 +1,7 @@
-"""The wire of a session: bytes in and out, one task while there is work, replies in one write per flight.
+"""The wire of a session: bytes in and out, one piece of work at a time, replies in one write per flight.
 
 ``aiosmtpd.smtp.SMTP`` is the API (session, envelope, hooks, ``smtp_*`` methods, ``push``); none of its reader, parser
-or timers run. A session without work has no task; its deadlines are floats that the listener sweeps.
+or timers run. Only work that waits for something has a task; deadlines are floats that the listener sweeps.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from aiosmtpd.smtp import MISSING, SMTP
 from paquebot_mta.accept import answers
 from paquebot_mta.accept.answers import answer_of, spell
 from paquebot_mta.accept.deadlines import Deadlines
+from paquebot_mta.accept.eager import Work
 from paquebot_mta.accept.host import Host
 from paquebot_mta.accept.policy import ListenerPolicy
 from paquebot_mta.accept.rates import Kind, client_of
@@ -51,7 +52,7 @@ class SessionCore(Deadlines, SMTP):
         self._input = LineBuffer()
         self._output: list[bytes] = []
         self._content: DataReader | BdatReader | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | Work | None = None
         self._begun = self._paused = self._ended = self._lost = False
         self._writable: asyncio.Future[None] | None = None
         self.errors = self.junk = 0
@@ -107,7 +108,7 @@ class SessionCore(Deadlines, SMTP):
         self._input.feed(data)
         self.received_bytes += len(data)
         if self._task is None:
-            self.work(self._serve())
+            self._work_at_once(self._serve())
         elif len(self._input) > _AHEAD_BYTES and not self._paused:
             self._paused = True
             self.transport.pause_reading()
@@ -146,6 +147,15 @@ class SessionCore(Deadlines, SMTP):
         """Run a coroutine as this session's only task."""
         self.rest_from_deadlines()
         self._task = self.loop.create_task(steps)
+
+    def _work_at_once(self, steps: Any) -> None:
+        """Run a coroutine now, as far as it goes; within somebody's task it has to be one of its own."""
+        if asyncio.current_task(self.loop) is not None:
+            self.work(steps)
+            return
+        self.rest_from_deadlines()
+        work = self._task = Work()
+        work.run(steps, self.loop)
 
     async def _serve(self) -> None:
         try:

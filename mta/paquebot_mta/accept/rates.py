@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Literal
 
 Kind = Literal["session", "message", "recipient", "auth", "auth-failure", "handshake", "user-message", "user-recipient"]
@@ -10,7 +11,8 @@ MINUTE: Final = 60.0
 HOUR: Final = 3_600.0
 _KEYS: Final = 65_536
 _CLIENT_BITS: Final = 64  # RFC 6177: one site has at least that, so single addresses say nothing
-_NETWORK_BITS: Final = {4: 24, 6: 48}
+_NETWORKS: Final = 4_096
+"""Remembered networks: a client that comes is counted in and out, and often comes again."""
 
 
 class RateCounter:
@@ -62,17 +64,18 @@ class RateCounter:
 
 def client_of(address: str) -> str:
     """Give the key under which a client is counted: its IPv4 address, or the /64 of an IPv6 one."""
-    return _network(address, {4: 32, 6: _CLIENT_BITS}) if ":" in address else address
+    return _network(address, 32, _CLIENT_BITS) if ":" in address else address
 
 
 def network_of(address: str) -> str:
     """Give the network of a client: /24 or /48; anything that is no address is its own."""
-    return _network(address, _NETWORK_BITS)
+    return _network(address, 24, 48)
 
 
-def _network(address: str, bits: dict[int, int]) -> str:
+@lru_cache(maxsize=_NETWORKS)
+def _network(address: str, bits_of_4: int, bits_of_6: int) -> str:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(ipaddress.ip_network((parsed, bits[parsed.version]), strict=False))
+    return str(ipaddress.ip_network((parsed, bits_of_4 if parsed.version == 4 else bits_of_6), strict=False))

@@ -281,11 +281,9 @@ class Dispatcher:
             return same_for_all(task, FAULT)
 
     async def _before_final_dot(self, each: Group) -> bool:
-        """Ask whether the queue is still ours, and note the intent."""
-        if not await self._spool.owned() or not self._spool.has(each.stored.message.msgid):
-            return False
+        """Note the intent, and ask whether the queue is still ours: in this order, one look at the volume does both."""
         self._spool.intend([envelope.evpid for envelope in each.envelopes])
-        return True
+        return await self._spool.owned() and self._spool.has(each.stored.message.msgid)
 
     def _reschedule(self, evpid: Evpid, due_at: float, *, gone: bool) -> None:
         """Forget it, or enter its next attempt."""

@@ -1,5 +1,6 @@
 """Group commit: one thread writes and syncs whatever was queued while the last sync ran; there is no timer.
 
+The thread is woken once for all that one turn of the event loop queued, not for each: a wake-up costs more than a job.
 Order of every batch: append, fdatasync, read the owner block from the volume, and only then tell the waiting
 coroutines. Any error poisons the segment: its descriptor is never synced again (the kernel reports a lost page once
 and then forgets it), the batch fails, the next one goes to a new segment.
@@ -7,10 +8,11 @@ and then forgets it), the batch fails, the next one goes to a new segment.
 
 import asyncio
 import errno
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
@@ -40,12 +42,14 @@ class Append:
         length: bytes they take in the log.
         settle: called on the event loop with the place or the error; None if nobody waits, then it needs no sync.
         essential: it may use the ballast.
+        synced: False asks only whether the log is still ours.
     """
 
     records: Sequence[NewRecord]
     length: int
     settle: Callable[[Placed | SpoolError], None] | None = None
     essential: bool = False
+    synced: bool = True
 
 
 def append_of(
@@ -61,6 +65,11 @@ def append_of(
 
 class LostOwnershipError(OSError):
     """Somebody else owns our part of the volume now."""
+
+
+def question(settle: Callable[[Placed | SpoolError], None]) -> Append:
+    """Ask whether the log is ours: the look at the owner block begins after the question."""
+    return Append((), 0, settle, synced=False)
 
 
 def _awaited(batch: Sequence[Append]) -> bool:
@@ -101,7 +110,9 @@ class Committer:
         """Nothing runs before ``start``."""
         self._parts = parts
         self._loop = loop
-        self._queue: SimpleQueue[Append | None] = SimpleQueue()
+        self._jobs: deque[Append] = deque()
+        self._wake_ups: SimpleQueue[bool] = SimpleQueue()
+        self._announced = False
         self._thread = Thread(target=self._run, name="spool-committer", daemon=True)
         self._writer: SegmentWriter | None = None
         self._began_at = 0.0
@@ -114,38 +125,39 @@ class Committer:
         self._thread.start()
 
     def submit(self, job: Append) -> None:
-        """Queue records; never blocks."""
-        self._queue.put(job)
+        """Queue a job; on the event loop, never blocks."""
+        self._jobs.append(job)
+        if not self._announced:
+            self._announced = True
+            self._loop.call_soon(self._announce)
+
+    def _announce(self) -> None:
+        self._announced = False
+        self._wake_ups.put(True)
 
     def stop(self) -> None:
         """Write what is queued, seal, and end the thread; blocks, so it is called from a thread."""
-        self._queue.put(None)
+        self._wake_ups.put(False)
         self._thread.join()
 
     def _run(self) -> None:
         running = True
         while running:
-            batch, running = self._gather()
-            if batch:
+            running = self._wake_ups.get()
+            while batch := self._gather():
                 outcomes, error = self._commit_or_rescue(batch)
                 self._tell(batch, outcomes, error)
         self._retire()
 
-    def _gather(self) -> tuple[list[Append], bool]:
-        """Wait for one job, take all that are there."""
-        job = self._queue.get()
+    def _gather(self) -> list[Append]:
+        """Take all jobs that are there, as many as may be synced at once."""
         batch: list[Append] = []
-        size, options = 0, self._parts.options
-        while job is not None:
+        size, jobs, options = 0, self._jobs, self._parts.options
+        while jobs and size < options.batch_bytes and len(batch) < options.batch_records:
+            job = jobs.popleft()
             batch.append(job)
             size += job.length
-            if size >= options.batch_bytes or len(batch) >= options.batch_records:
-                return batch, True
-            try:
-                job = self._queue.get_nowait()
-            except Empty:
-                return batch, True
-        return batch, False
+        return batch
 
     def _tell(self, batch: list[Append], outcomes: list[Placed | SpoolError], error: OSError | None) -> None:
         if error is None and not _awaited(batch):
@@ -186,7 +198,7 @@ class Committer:
         try:
             placed = self._append(writer, batch)
             if _awaited(batch):
-                self._make_durable(writer)
+                self._make_sure(writer, any(job.settle is not None and job.synced for job in batch))
         except LostOwnershipError:
             raise  # an adopter may have read the records already: they stay
         except OSError:
@@ -201,16 +213,19 @@ class Committer:
             placed.append(Placed(writer.segment, position))
             writer.append(job.records, buffers)
             position += job.length
-        writer.reserve(position - writer.segment.end, self._parts.options.preallocate_bytes)
-        writer.flush(buffers)
+        if buffers:
+            writer.reserve(position - writer.segment.end, self._parts.options.preallocate_bytes)
+            writer.flush(buffers)
         return placed
 
-    def _make_durable(self, writer: SegmentWriter) -> None:
-        self.syncs += 1
-        writer.sync()
+    def _make_sure(self, writer: SegmentWriter, synced: bool) -> None:
+        """Make it durable if someone waits for that, and see that it is still ours."""
+        if synced:
+            self.syncs += 1
+            writer.sync()
         if not self._parts.ownership.check():
             raise LostOwnershipError("the owner block names another incarnation")
-        self.commits += 1
+        self.commits += synced
 
     def _current(self) -> SegmentWriter:
         """The segment to append to: a new one if there is none or it is full or old."""

@@ -155,6 +155,14 @@ class Journal:
         if parts.circuit.lost:
             return False
         try:
+            return await parts.log.owned()
+        except SpoolError:
+            return await self._owned_by_itself()
+
+    async def _owned_by_itself(self) -> bool:
+        """Look apart from the log, which can't be written now: a full volume must still be emptied."""
+        parts = self._parts
+        try:
             async with asyncio.timeout(parts.options.wait_seconds):
                 ours = await self._ownership.ask()
         except (OSError, TimeoutError):

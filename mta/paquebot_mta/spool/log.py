@@ -1,9 +1,10 @@
 """The event loop's side of the committer: append and wait, with a deadline and the circuit in front."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 
-from paquebot_mta.spool.committer import Committer, Placed, append_of
+from paquebot_mta.spool.committer import Committer, Placed, append_of, question
 from paquebot_mta.spool.health import Circuit
 from paquebot_mta.spool.options import fault
 from paquebot_mta.spool.segment import Home, NewRecord
@@ -27,6 +28,8 @@ class Log:
         self._circuit = circuit
         self._loop = loop
         self._wait_seconds = wait_seconds
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     def note(self, records: Sequence[NewRecord], on_placed: Callable[[Placed], None] | None = None) -> None:
         """Append without waiting; dropped while the volume is out of order.
@@ -92,11 +95,50 @@ class Log:
         Raises:
             SpoolError: the waiter failed or the deadline passed.
         """
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await waiter
-        except TimeoutError as error:
-            raise fault("the volume did not answer in time") from error
+        # All waits are equally long, so a queue and one timer do for all: a timer for each costs more than the wait.
+        waiting, deadline = self._waiting, self._loop.time() + self._wait_seconds
+        while waiting and waiting[0][1].done():
+            waiting.popleft()
+        waiting.append((deadline, waiter))
+        if self._timer is None or self._timer.when() > deadline:
+            self._set_timer(deadline)
+        await waiter
+
+    def _set_timer(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        """Give up what has waited long enough, and set the timer for the next one."""
+        waiting, now = self._waiting, self._loop.time()
+        while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
+            _, waiter = waiting.popleft()
+            if not waiter.done():
+                waiter.set_exception(fault("the volume did not answer in time"))
+        self._timer = None
+        if waiting:
+            self._set_timer(waiting[0][0])
+
+    async def owned(self) -> bool:
+        """Ask the volume whether the log is still ours, together with whatever is committed meanwhile.
+
+        Raises:
+            SpoolError: nobody knows.
+        """
+        waiter: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(outcome: Placed | SpoolError) -> None:
+            if waiter.done():
+                return
+            if isinstance(outcome, SpoolError):
+                waiter.set_exception(outcome)
+            else:
+                waiter.set_result(None)
+
+        self._committer.submit(question(settle))
+        await self.within_deadline(waiter)
+        return not self._circuit.lost
 
     def register(self, placed: Placed) -> None:
         """Keep track of a segment from its first durable record on."""
