@@ -4,8 +4,8 @@
 MAKEFLAGS += --no-builtin-rules
 
 bin := .venv/bin
-python_paths := mta operator tests $(wildcard bench)
-packages := paquebot_mta paquebot_operator tests $(wildcard bench)
+python_paths := mta operator tests $(wildcard bench monitoring)
+packages := paquebot_mta paquebot_operator tests $(wildcard bench monitoring)
 # Test processes of the fast part.
 JOBS ?= 2
 # Seconds for each target, and which ones (all if empty).
@@ -14,7 +14,7 @@ FUZZ ?=
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency crds chart image lock clean kube-tools cluster-up cluster-down
+.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency monitoring monitoring-files monitoring-pictures crds chart image lock clean kube-tools cluster-up cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,9 +84,18 @@ chart: setup crds kube-tools ## write what is made in the charts: definitions, R
 image: ## build the image paquebot:test without a registry (root), and print the path of its archive
 	@tools/image
 
+monitoring: setup packages ## show dashboards and alerts with real data, until Ctrl-C
+	@$(bin)/python -m monitoring.show
+
+monitoring-files: setup ## renew the dashboards and rules that the chart carries
+	@$(bin)/python -m monitoring
+
+monitoring-pictures: setup packages ## renew docs/images from a run of three minutes
+	@$(bin)/python -m monitoring.show --pictures 180
+
 lock: ## renew uv.lock, without hosts
 	@tools/lock
 
 clean: ## remove what the tools wrote (.paquebot, with its mail and queue, stays)
 	rm -rf .venv .cache build dist .hypothesis bench/results
-	find mta operator tests $(wildcard bench) -name __pycache__ -prune -exec rm -rf {} +
+	find mta operator tests $(wildcard bench monitoring) -name __pycache__ -prune -exec rm -rf {} +

@@ -3,13 +3,17 @@
 from typing import Final
 
 from msgspec import Struct
+from prometheus_client.metrics import MetricWrapperBase
 
 from paquebot_mta.telemetry.catalogue import CATALOGUE
+from paquebot_operator.control.metrics import Metrics
 
-_KINDS: Final = ("MailService", "MailDomain", "Table", "MailFilter")
-_CONDITIONS: Final = ("Accepted", "ResolvedRefs", "Programmed", "Ready", "DNSReady", "DKIMReady", "ClientIPPreserved")
-_PREFIX: Final = "paquebot_operator_"
-_SUFFIXES: Final = {"_bucket": "histogram", "_sum": "histogram", "_count": "histogram"}
+_SUFFIXES: Final = ("_bucket", "_sum", "_count")
+_VALUES: Final = {
+    "paquebot_operator_reconciles_total": {"result": ("written", "unchanged", "failed")},
+    "paquebot_operator_domains": {"state": ("total", "accepted", "programmed")},
+}
+"""Closed sets of the operator's labels: prometheus_client knows none."""
 
 
 class Known(Struct, frozen=True):
@@ -19,42 +23,33 @@ class Known(Struct, frozen=True):
     labels: dict[str, tuple[str, ...]]
 
 
-_OPERATOR: Final[dict[str, Known]] = {
-    "reconciles_total": Known("counter", {"kind": _KINDS, "result": ("ok", "temporary", "permanent")}),
-    "reconcile_duration_seconds": Known("histogram", {"kind": _KINDS}),
-    "resource_condition": Known(
-        "gauge",
-        {
-            "kind": _KINDS,
-            "resource_namespace": (),
-            "resource_name": (),
-            "type": _CONDITIONS,
-            "status": ("True", "False", "Unknown"),
-        },
-    ),
-    "desired_generation": Known("gauge", {"resource_namespace": (), "resource_name": ()}),
-    "leader": Known("gauge", {}),
-    "resources": Known("gauge", {"kind": _KINDS}),
-    "api_requests_total": Known("counter", {"verb": (), "code": ()}),
-    "watch_restarts_total": Known("counter", {"kind": _KINDS}),
-}
-
-
 def known_metrics() -> dict[str, Known]:
     """Give all metrics by full name, histograms without suffix."""
     ours = {
         name: Known(metric.kind, {label.name: label.values for label in metric.labels})
         for name, metric in CATALOGUE.items()
     }
-    return ours | {_PREFIX + name: known for name, known in _OPERATOR.items()}
+    return ours | _operator_metrics()
+
+
+def _operator_metrics() -> dict[str, Known]:
+    """Read the operator's metrics from the objects themselves, so that the two can't drift."""
+    found = {}
+    for metric in vars(Metrics()).values():
+        if isinstance(metric, MetricWrapperBase):
+            (family,) = metric.describe()
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            values = _VALUES.get(name, {})
+            found[name] = Known(family.type, {label: values.get(label, ()) for label in metric._labelnames})
+    return found
 
 
 def find(name: str, metrics: dict[str, Known]) -> Known | None:
     """Find a metric by the name that a query uses: a histogram by its suffixed ones only."""
     if (known := metrics.get(name)) is not None:
         return known if known.kind != "histogram" else None
-    for suffix, kind in _SUFFIXES.items():
+    for suffix in _SUFFIXES:
         known = metrics.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
-        if known is not None and known.kind == kind:
+        if known is not None and known.kind == "histogram":
             return known
     return None

@@ -1,4 +1,4 @@
-"""A dashboard as Grafana's classic JSON (schema 41), which every Grafana since 8 reads and 13 moves to its own new form."""
+"""A dashboard as Grafana's classic JSON (schema 41), which every Grafana since 8 reads; 13 moves it to its own form."""
 
 import json
 from collections.abc import Iterator

@@ -102,5 +102,5 @@ def stack(title: str, says: str, expression: str, legend: str, unit: Unit = "ops
 def quantiles(title: str, says: str, metric: str, selector: str = "$S") -> Panel:
     """Make a panel of a histogram's middle and slow values, seconds."""
     buckets = f"sum by (le) (rate({metric}_bucket{{{selector}}}[$R]))"
-    queries = tuple((f"histogram_quantile({part}, {buckets})", f"p{part:.0%}".rstrip("%")) for part in (0.5, 0.95, 0.99))
+    queries = ((f"histogram_quantile({part / 100}, {buckets})", f"p{part}") for part in (50, 95, 99))
     return lines(title, says, *queries, unit="s")

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from monitoring.model import OPERATOR_SELECTION, Dashboard, Row, lines, stack, stat
+from monitoring.model import OPERATOR_SELECTION, Dashboard, Row, lines, quantiles, stack, stat
 
-_NOT_READY: Final = 'paquebot_operator_resource_condition{$S,status!="True"} == 1'
+_DOMAINS: Final = "sum by (state) (paquebot_operator_domains{$S})"
 
 OPERATOR: Final = Dashboard(
     uid="paquebot-operator",
@@ -16,54 +16,62 @@ OPERATOR: Final = Dashboard(
             (
                 stat("Leaders", "Exactly one replica writes.", "sum(paquebot_operator_leader{$S})", below=1, above=1.5),
                 stat(
-                    "Conditions that are not true",
-                    "Of all objects; the panel below names them.",
-                    f"count({_NOT_READY}) or vector(0)",
+                    "Pods behind",
+                    "Ready pods that don't run the newest configuration: for a moment after each change, not for long.",
+                    "sum(paquebot_operator_pods_not_programmed{$S})",
                     above=0.5,
                 ),
-                stat("Objects", "That the operator knows.", "sum(paquebot_operator_resources{$S})"),
+                stat(
+                    "Domains refused",
+                    "MailDomains that a MailService has, but doesn't take as they are.",
+                    'sum(paquebot_operator_domains{$S,state="total"}) '
+                    '- sum(paquebot_operator_domains{$S,state="accepted"})',
+                    above=0.5,
+                ),
+                stat(
+                    "Oldest change not begun",
+                    "How long the oldest change waits for the operator.",
+                    "max(paquebot_operator_queue_oldest_seconds{$S})",
+                    "s",
+                    above=60,
+                ),
+                stat(
+                    "Statuses to write",
+                    "What people see in status lags behind by so many objects.",
+                    "sum(paquebot_operator_statuses_waiting{$S})",
+                ),
             ),
         ),
         Row(
             "Work",
             (
+                quantiles(
+                    "From a change to all pods",
+                    "From a change seen to every ready pod running it.",
+                    "paquebot_operator_programming_seconds",
+                ),
                 stack(
-                    "Reconciles by result",
-                    "temporary is tried again; permanent waits for a change of the object.",
-                    "sum by (kind, result) (rate(paquebot_operator_reconciles_total{$S}[$R]))",
-                    "{{kind}} {{result}}",
+                    "Passes by result",
+                    "Over a MailService: written, unchanged, or failed and tried again.",
+                    "sum by (result) (rate(paquebot_operator_reconciles_total{$S}[$R]))",
+                    "{{result}}",
                 ),
-                lines(
-                    "Time of a reconcile",
-                    "95 % take less.",
-                    (
-                        "histogram_quantile(0.95, sum by (le, kind) "
-                        "(rate(paquebot_operator_reconcile_duration_seconds_bucket{$S}[$R])))",
-                        "{{kind}}",
-                    ),
-                    unit="s",
-                ),
-                lines(
-                    "What is not as it should be",
-                    "Objects and their conditions.",
-                    (
-                        f"max by (kind, resource_namespace, resource_name, type) ({_NOT_READY})",
-                        "{{kind}} {{resource_namespace}}/{{resource_name}} {{type}}",
-                    ),
-                ),
+                quantiles("Time of a pass", "Over one MailService.", "paquebot_operator_reconcile_duration_seconds"),
+                lines("Domains", "MailDomains by state: the lines should lie together.", (_DOMAINS, "{{state}}")),
                 lines(
                     "Questions to the API server",
-                    "By verb and status; 429 says that it has too much to do.",
-                    (
-                        "sum by (verb, code) (rate(paquebot_operator_api_requests_total{$S}[$R]))",
-                        "{{verb}} {{code}}",
-                    ),
+                    "By verb and status; 429 says that it has too much to do, 0 that it doesn't answer.",
+                    ("sum by (verb, code) (rate(paquebot_operator_api_requests_total{$S}[$R]))", "{{verb}} {{code}}"),
                     unit="ops",
                 ),
                 lines(
-                    "Watches begun anew",
-                    "After a break or an expiry everything is listed again.",
-                    ("sum by (kind) (rate(paquebot_operator_watch_restarts_total{$S}[$R]))", "{{kind}}"),
+                    "Full lists",
+                    "Lists that replaced what the operator knew, and changes that only they told.",
+                    ("sum by (reason) (rate(paquebot_operator_resyncs_total{$S}[$R]))", "{{reason}}"),
+                    (
+                        "sum by (resource) (rate(paquebot_operator_resync_missed_total{$S}[$R]))",
+                        "missed: {{resource}}",
+                    ),
                     unit="ops",
                 ),
             ),

@@ -22,7 +22,7 @@ _FINE: Final = Row(
         ),
         stat("In the queue", "Envelopes that wait.", "sum(paquebot_queue_envelopes{$S})"),
         stat(
-            "Longest wait for a first attempt",
+            "First attempts wait",
             "Age of the oldest envelope that was never tried. Greylisting doesn't count here: if this grows, it is us.",
             f"{_WAITING} or vector(0)",
             "s",
@@ -97,7 +97,13 @@ _ACCEPT: Final = Row(
 _QUEUE: Final = Row(
     "Queue",
     (
-        stack("Envelopes by state", "What waits.", "sum by (state) (paquebot_queue_envelopes{$S})", "{{state}}", "short"),
+        stack(
+            "Envelopes by state",
+            "What waits: hold is for a destination that has enough in flight.",
+            "sum by (state) (paquebot_queue_envelopes{$S})",
+            "{{state}}",
+            "short",
+        ),
         lines(
             "In and out",
             "Envelopes a second. In above out for long: something doesn't take mail.",

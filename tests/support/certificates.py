@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
@@ -37,9 +38,13 @@ class CertificateAuthority:
         self.path = directory / "authority.pem"
         self._authority.cert_pem.write_to_path(self.path)
 
-    def issue(self, *names: str) -> CertificateFiles:
-        """Issue a certificate for DNS names or IP addresses; files are named after the first one."""
-        issued = self._authority.issue_cert(*names)
+    def issue(self, *names: str, days: int | None = None) -> CertificateFiles:
+        """Issue a certificate for DNS names or IP addresses, nearly for ever unless for so many days.
+
+        Files are named after the first name.
+        """
+        ends = datetime.now(UTC) + timedelta(days=days) if days is not None else None
+        issued = self._authority.issue_cert(*names, not_after=ends)
         files = CertificateFiles(self._directory / f"{names[0]}.crt", self._directory / f"{names[0]}.key", self.path)
         files.certificate.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
         files.key.touch(mode=0o600)

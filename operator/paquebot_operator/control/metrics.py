@@ -34,14 +34,20 @@ class Metrics:
         )  # fmt: skip
         self._config_writes = Counter(f"{prefix}config_writes", "Config Secrets written.", registry=registry)
         self._config_bytes = Gauge(
-            f"{prefix}config_bytes", "Size of a configuration.", ["namespace", "service"], registry=registry
+            f"{prefix}config_bytes",
+            "Size of a configuration.",
+            ["resource_namespace", "resource_name"],
+            registry=registry,
         )
         self._domains = Gauge(
-            f"{prefix}domains", "MailDomains of a MailService.", ["namespace", "service", "state"], registry=registry
+            f"{prefix}domains",
+            "MailDomains of a MailService.",
+            ["resource_namespace", "resource_name", "state"],
+            registry=registry,
         )
         self._unprogrammed = Gauge(
             f"{prefix}pods_not_programmed", "Ready pods that don't run the newest configuration.",
-            ["namespace", "service"], registry=registry,
+            ["resource_namespace", "resource_name"], registry=registry,
         )  # fmt: skip
         self.watch_last_event = Gauge(
             f"{prefix}watch_last_event_timestamp_seconds", "When a kind's last event came.", ["resource"],

@@ -1,0 +1,94 @@
+"""A small world to look at: Paquebot with mail of every kind, and a Prometheus that scrapes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from monitoring.model import Dashboard, Query
+from monitoring.rules import rules_yaml
+from tests.support.certificates import CertificateAuthority
+from tests.support.dns_server import DnsServer
+from tests.support.fake_mx import FakeMx
+from tests.support.fake_mx_script import Script
+from tests.support.load import Load, run_load
+from tests.support.loop_thread import in_thread
+from tests.support.paquebot import Paquebot, running_paquebot
+from tests.support.paquebot_config import ALICE, BOB, FAR, HOSTNAME, PaquebotSettings
+from tests.support.processes import LOOPBACK
+from tests.support.prometheus import Line, Prometheus, Target, running_prometheus
+
+JOB: Final = "paquebot-mta"
+LABELS: Final = {"namespace": "mail", "pod": "post-mta-0"}
+RATE_SECONDS: Final = 10
+_ZONES: Final = {FAR: {"MX": [f"10 mx.{FAR}."]}, f"mx.{FAR}": {"A": [LOOPBACK]}, "nowhere.test": {"MX": ["0 ."]}}
+_FAR_REPLIES: Final = {
+    f"RCPT never@{FAR}": "550 5.1.1 No such user",
+    f"RCPT later@{FAR}": "451 4.7.1 Greylisted, try again",
+}
+_RECIPIENTS: Final = (ALICE, f"friend@{FAR}", "team@example.test", f"other@{FAR}", f"never@{FAR}", f"later@{FAR}")
+
+
+class Stage(Struct, frozen=True):
+    """What runs."""
+
+    paquebot: Paquebot
+    prometheus: Prometheus
+
+    def exercise(self, seconds: float, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Send mail that goes, waits, fails and is refused, in waves, for about so long."""
+        until, wave = time.monotonic() + seconds, 0
+        while time.monotonic() < until and go_on():
+            size = (5, 12, 24, 12)[wave % 4]
+            load = Load(sessions=3, messages=size, length_bytes=4_000, recipients=_RECIPIENTS, name=f"wave-{wave:05d}")
+            run_load(self.paquebot.ports.mx, load)
+            self._misbehave(wave)
+            wave += 1
+            time.sleep(max(0.0, min(1.0, until - time.monotonic())))
+
+    def _misbehave(self, wave: int) -> None:
+        """Do what is refused, and what needs a password."""
+        match wave % 4:
+            case 0:
+                self.paquebot.submit(ALICE, [f"friend@{FAR}", "x@nowhere.test"])
+            case 1:
+                self.paquebot.send("joe@client.test", ["nobody@example.test"])
+            case 2:
+                self.paquebot.send("joe@client.test", ["someone@elsewhere.invalid"])
+            case _:
+                self.paquebot.submit(BOB, [ALICE], "--auth-password", "wrong")
+
+    def lines(self, board: Dashboard, query: Query, start: float, end: float) -> list[Line]:
+        """Evaluate a panel's query as Grafana would."""
+        return self.prometheus.lines(concrete(board, query), start, end)
+
+
+def concrete(board: Dashboard, query: Query) -> str:
+    """Put values for the variables into a query: all targets, and a range that fits the scrapes."""
+    expression = board.expand(query.expression).replace("$__rate_interval", f"{RATE_SECONDS}s")
+    for name in ("job", "namespace", "instance"):
+        expression = expression.replace(f'"${name}"', '".+"')
+    return expression
+
+
+@contextmanager
+def running_stage(directory: Path, *, prometheus_port: int | None = None) -> Iterator[Stage]:
+    """Run everything below a directory (see `peer_directory`) until the end of the block."""
+    with ExitStack() as stack:
+        far = stack.enter_context(in_thread(FakeMx(Script(_FAR_REPLIES, hostname=f"mx.{FAR}"))))
+        dns = stack.enter_context(in_thread(DnsServer(_ZONES)))
+        settings = PaquebotSettings(
+            certificate=CertificateAuthority(directory).issue(HOSTNAME, "localhost", LOOPBACK, days=80),
+            resolver_port=dns.port,
+            outbound_port=far.port,
+            retry_seconds=15,
+        )
+        paquebot = stack.enter_context(running_paquebot(directory / "paquebot", settings))
+        targets = [Target(paquebot.ports.admin, JOB, LABELS)]
+        server = running_prometheus(directory / "prometheus", targets, rules_yaml(), prometheus_port)
+        yield Stage(paquebot, stack.enter_context(server))
