@@ -46,7 +46,7 @@ def _hierarchies() -> Iterator[Path]:
         yield ROOT
         return
     for path in sorted(ROOT.iterdir()):
-        if not path.is_symlink() and (path / "cgroup.procs").exists() and path.name != "unified":
+        if not path.is_symlink() and (path / "cgroup.procs").exists():
             yield path
 
 
