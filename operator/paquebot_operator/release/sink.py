@@ -28,6 +28,7 @@ class Sink:
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
+        self._sessions: set[asyncio.StreamWriter] = set()
         self.messages: asyncio.Queue[Received] = asyncio.Queue()
 
     @property
@@ -44,13 +45,17 @@ class Sink:
     async def __aexit__(self, *error: object) -> None:
         assert self._server is not None
         self._server.close()
+        for writer in self._sessions:
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._sessions.add(writer)
         try:
             await _Session(reader, writer, self.messages).run()
         except (TimeoutError, OSError, ValueError, EOFError):
             pass  # a client that went away, or talks beyond the limits: the trial waits for another
         finally:
+            self._sessions.discard(writer)
             writer.close()
 
 
@@ -90,9 +95,9 @@ class _Session:
         await self._reply("354 Go on")
         content = bytearray()
         while (line := await self._line()) != b".\r\n":
+            content += line.removeprefix(b".")
             if not line or len(content) > MAX_CONTENT_BYTES:
                 raise EOFError
-            content += line.removeprefix(b".")
         # One reply for each recipient (RFC 2033, 4.2).
         await self._reply(*["250 2.0.0 Kept"] * len(self._recipients))
         self._messages.put_nowait(Received(tuple(self._recipients), bytes(content)))
