@@ -41,6 +41,13 @@ class Relay(ApiValue, frozen=True, kw_only=True):
 
     validations = (
         Rule(
+            cel="!has(self.auth) || self.implicitTls || self.tls.policy in ['Required', 'Verified']",
+            message="auth gives a password over TLS only: set tls.policy to Verified or Required, or implicitTls",
+            holds=lambda relay: (
+                relay.auth is None or relay.implicit_tls or relay.tls.policy in {"Required", "Verified"}
+            ),
+        ),
+        Rule(
             cel="!has(self.auth) || has(self.host)",
             message="auth needs host: passwords are given to a named smarthost only",
             holds=lambda relay: relay.auth is None or relay.host is not None,

@@ -41,7 +41,24 @@ class AllowedDomains(ApiValue, frozen=True, kw_only=True):
 class MailServiceSpec(ApiValue, frozen=True, kw_only=True):
     """What a pool of MTA pods does."""
 
-    validations = (unique("listeners", "name"), unique("actions", "name"), unique("rules", "name"))
+    validations = (
+        unique("listeners", "name"),
+        unique("actions", "name"),
+        unique("rules", "name"),
+        Rule(
+            cel="self.listeners.all(one, !has(one.port) || self.listeners.exists_one(other, "
+            "has(other.port) && other.port == one.port && other.address == one.address))",
+            message="two listeners have the same address and port",
+            holds=lambda spec: not _twins(spec),
+            where=lambda spec: f"listeners[{_twins(spec)[0]}].port",
+        ),
+        Rule(
+            cel="self.rules.all(rule, !has(rule.action) || self.actions.exists(one, one.name == rule.action))",
+            message="a rule's action is not in actions: add it, or name another",
+            holds=lambda spec: not _lost(spec),
+            where=lambda spec: f"rules[{_lost(spec)[0]}].action",
+        ),
+    )
 
     hostname: Annotated[Hostname, Meta(description="Our name: banner, EHLO, Received, Reporting-MTA.")]
     listeners: Annotated[tuple[Listener, ...], Meta(min_length=1, max_length=32, description="Where sessions come in.")]
@@ -66,6 +83,18 @@ class MailServiceSpec(ApiValue, frozen=True, kw_only=True):
     monitoring: Annotated[Monitoring, Meta(description="Objects for the Prometheus operator.")] = Monitoring()
     network_policy: Annotated[NetworkPolicy, Meta(description="Who may reach the pods.")] = NetworkPolicy()
     dns_check: Annotated[DnsCheck, Meta(description="How published records are looked up.")] = DnsCheck()
+
+
+def _twins(spec: MailServiceSpec) -> list[int]:
+    """Places of listeners whose address and port an earlier one has."""
+    places = [(listener.address, listener.port) for listener in spec.listeners]
+    return [place for place, one in enumerate(places) if one[1] is not None and one in places[:place]]
+
+
+def _lost(spec: MailServiceSpec) -> list[int]:
+    """Places of rules whose action is not there."""
+    names = {action.name for action in spec.actions}
+    return [place for place, rule in enumerate(spec.rules) if rule.action is not None and rule.action not in names]
 
 
 class MailService(ApiValue, frozen=True, kw_only=True):

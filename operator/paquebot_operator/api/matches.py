@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from paquebot_operator.api.common import Label, Line, LocalRef, Text
+from paquebot_operator.api.common import Label, LocalRef, Text
 from paquebot_operator.api.validation import ApiValue, Rule, exactly_one
 
 
@@ -107,7 +107,10 @@ class Reject(ApiValue, frozen=True, kw_only=True):
     status: Annotated[
         str, Meta(max_length=9, pattern=r"^[45]\.[0-9]{1,3}\.[0-9]{1,3}$", description="Enhanced status code.")
     ] = "5.7.1"
-    text: Annotated[Line, Meta(description="Text of the reply, ASCII.")] = "Invalid recipient"
+    text: Annotated[
+        str,
+        Meta(max_length=1024, pattern=r"^[ -~]*$", description="Text of the reply, ASCII (RFC 5321, 4.2)."),
+    ] = "Invalid recipient"
 
 
 class Deliver(ApiValue, frozen=True, kw_only=True):

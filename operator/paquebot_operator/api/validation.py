@@ -23,12 +23,14 @@ class Rule:
             says it by ``unique_items``.
         message: what a person reads if it does not hold; says what to do.
         holds: the same in Python.
+        where: path of what is wrong below the value; the value itself if left out.
         unique_items: a list and the key of its entries (``x-kubernetes-list-map-keys``).
     """
 
     cel: str
     message: str
     holds: Callable[[Any], bool]
+    where: Callable[[Any], str] | None = None
     unique_items: tuple[str, str] | None = None
 
 
@@ -105,7 +107,8 @@ def violations(value: Any, path: str = "") -> Iterator[Violation]:
 def _of_struct(value: Struct, path: str) -> Iterator[Violation]:
     for rule in getattr(type(value), "validations", ()):
         if not rule.holds(value):
-            yield Violation(path, rule.message)
+            below = "" if rule.where is None else f".{rule.where(value)}"
+            yield Violation(f"{path}{below}".lstrip("."), rule.message)
     for field in msgspec.structs.fields(value):
         below, where = getattr(value, field.name), f"{path}.{field.encode_name}".lstrip(".")
         if isinstance(below, dict) and isinstance(value, ApiValue):  # metadata and Secrets' data are not ours to judge

@@ -41,7 +41,7 @@ def _relay(relay: Relay, path: str, scope: Scope) -> contract.Relay:
         port=relay.port or (SUBMISSIONS_PORT if relay.implicit_tls else SMTP_PORT),
         implicit_tls=relay.implicit_tls,
         tls=client_tls(relay.tls, f"{path}.tls", scope),
-        auth=_relay_auth(relay, relay.auth, f"{path}.auth", scope) if relay.auth is not None else None,
+        auth=_relay_auth(relay.auth, f"{path}.auth", scope) if relay.auth is not None else None,
         helo=names.optional_domain_name(relay.helo, f"{path}.helo", scope.report),
         helo_names=scope.table(relay.helo_names_ref, f"{path}.heloNamesRef", "addrname"),
         source=scope.table(relay.source_ref, f"{path}.sourceRef", "source"),
@@ -51,10 +51,7 @@ def _relay(relay: Relay, path: str, scope: Scope) -> contract.Relay:
     )
 
 
-def _relay_auth(relay: Relay, auth: RelayAuth, path: str, scope: Scope) -> contract.RelayAuth | None:
-    if not relay.implicit_tls and relay.tls.policy in {"None", "Opportunistic"}:
-        message = "a password is given over TLS only: set tls.policy to Verified or Required, or implicitTls"
-        scope.report.refuse("InsecureAuth", path, message)
+def _relay_auth(auth: RelayAuth, path: str, scope: Scope) -> contract.RelayAuth | None:
     name = scope.table(auth.credentials_ref, f"{path}.credentialsRef", "credentials")
     if not name:
         return None

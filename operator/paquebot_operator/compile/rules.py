@@ -1,7 +1,5 @@
 """Rules of a MailService, into the contract's."""
 
-from collections.abc import Container
-
 from paquebot_mta.config import rules as contract
 from paquebot_mta.config.patterns import regex_fault
 from paquebot_operator.api import matches
@@ -10,30 +8,21 @@ from paquebot_operator.compile.scope import Scope
 from paquebot_operator.compile.tables import is_network
 
 
-def compile_rules(
-    rules: tuple[matches.ServiceRule, ...], actions: Container[str], scope: Scope
-) -> tuple[contract.Rule, ...]:
-    """Compile all rules, in order; ``actions`` are the names that exist."""
-    return tuple(_rule(rule, actions, f"spec.rules[{place}]", scope) for place, rule in enumerate(rules))
+def compile_rules(rules: tuple[matches.ServiceRule, ...], scope: Scope) -> tuple[contract.Rule, ...]:
+    """Compile all rules, in order."""
+    return tuple(_rule(rule, f"spec.rules[{place}]", scope) for place, rule in enumerate(rules))
 
 
-def _rule(rule: matches.ServiceRule, actions: Container[str], path: str, scope: Scope) -> contract.Rule:
+def _rule(rule: matches.ServiceRule, path: str, scope: Scope) -> contract.Rule:
     match = _match(rule.match, f"{path}.match", scope)
     if rule.action is not None:
-        if rule.action not in actions:
-            message = f"there is no action {rule.action} in spec.actions: add it, or name another"
-            scope.report.unresolved("ActionNotFound", f"{path}.action", message)
         return contract.Rule(name=rule.name, match=match, outcome="Action", action=rule.action)
     if rule.reject is None:
         return contract.Rule(name=rule.name, match=match, outcome="Domain")
-    return contract.Rule(
-        name=rule.name, match=match, outcome="Reject", reject=_reject(rule.reject, f"{path}.reject", scope)
-    )
+    return contract.Rule(name=rule.name, match=match, outcome="Reject", reject=_reject(rule.reject))
 
 
-def _reject(reject: matches.Reject, path: str, scope: Scope) -> contract.Reject:
-    if not reject.text.isascii():
-        scope.report.refuse(names.INVALID, f"{path}.text", "the text of a reply is ASCII (RFC 5321, 4.2)")
+def _reject(reject: matches.Reject) -> contract.Reject:
     return contract.Reject(code=reject.code, status=reject.status, text=reject.text)
 
 

@@ -107,7 +107,7 @@ def _shard(service: MailService, scope: Scope, attached: Attached) -> ServiceSha
         name=str(key_of(service)),
         hostname=hostname,
         listeners=compile_listeners(spec.listeners, hostname, scope),
-        rules=compile_rules(spec.rules, actions, scope),
+        rules=compile_rules(spec.rules, scope),
         actions=actions,
         tables=scope.used_tables,
         certificates=scope.used_certificates | attached.certificates,

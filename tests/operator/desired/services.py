@@ -106,7 +106,7 @@ _LISTENERS = st.lists(
     ),
     min_size=1,
     max_size=6,
-    unique_by=lambda each: str(each["name"]),
+    unique_by=(lambda each: str(each["name"]), lambda each: str(each["port"])),
 )
 _AMOUNTS = st.fixed_dictionaries(
     {}, optional={"cpu": st.sampled_from(["500m", "2"]), "memory": st.sampled_from(["64Mi", "1.5Gi", "1000000000"])}
