@@ -6,7 +6,8 @@ import http.server
 import signal
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,8 +71,9 @@ def _show(stage: Stage, directory: Path, port: int, grafana_port: int) -> None:
             stage.exercise(1.0, lambda: not stopping.is_set())
 
 
-def _serving(stage: Stage, port: int) -> http.server.ThreadingHTTPServer:
-    """Serve the page in a thread; as a context manager it closes its socket."""
+@contextmanager
+def _serving(stage: Stage, port: int) -> Iterator[None]:
+    """Serve the page from a thread until the end of the block."""
     began = time.time()
 
     class Page(http.server.BaseHTTPRequestHandler):
@@ -89,9 +91,14 @@ def _serving(stage: Stage, port: int) -> http.server.ThreadingHTTPServer:
         def log_message(self, *_: Any) -> None:
             """Say nothing on the terminal."""
 
-    server = http.server.ThreadingHTTPServer((LOOPBACK, port), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    with http.server.ThreadingHTTPServer((LOOPBACK, port), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 if __name__ == "__main__":
