@@ -1,11 +1,9 @@
 """``paquebot operator``: waits for the Lease, then works until it ends or the Lease is lost."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
-import sys
 import uuid
 from collections.abc import Coroutine
 from pathlib import Path
@@ -24,8 +22,9 @@ from paquebot_operator.control.http import serve
 from paquebot_operator.control.logs import log_json
 from paquebot_operator.control.metrics import Metrics
 from paquebot_operator.control.parts import Settings
-from paquebot_operator.handlers.watch import watch
+from paquebot_operator.handlers.watch import LogIn, watch
 
+END_SECONDS: Final = 2.0
 _log: Final = logging.getLogger("paquebot.operator")
 
 
@@ -75,8 +74,7 @@ async def _run(settings: Settings, kubeconfig: Path | None, place: Place, listen
     identity = f"{os.environ.get('HOSTNAME', 'operator')}_{uuid.uuid4()}"
     lease, asks, stop = Lease(cluster, place, identity), AdminPorts(), asyncio.Event()
     core = Core(Fenced(cluster, lease.is_held), asks, settings, identity, metrics)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _take_signals(stop)
     host, _, port = listen.rpartition(":")
     standby = _Standby()
     close = await serve(
@@ -93,7 +91,6 @@ async def _run(settings: Settings, kubeconfig: Path | None, place: Place, listen
         metrics.leader.set(1)
         _log.info("the Lease is ours: working as %s", identity)
         await _work(core, lease, lambda: credentials_of(configuration), stop)
-        await lease.release()
     finally:
         await close()
         await asks.close()
@@ -106,30 +103,41 @@ class _Standby:
     waiting = True
 
 
-async def _work(core: Core, lease: Lease, login: Any, stop: asyncio.Event) -> None:
-    kopf_stop = asyncio.Event()
-    tasks = [
+async def _work(core: Core, lease: Lease, login: LogIn, stop: asyncio.Event) -> None:
+    """Work until it is to stop, and let the Lease go; anything that ends by itself is an error."""
+    watching = asyncio.Event()
+    stopping = asyncio.create_task(stop.wait())
+    tasks = {
         asyncio.create_task(core.run()),
         asyncio.create_task(lease.hold()),
-        asyncio.create_task(watch(core.see, login, core.settings.namespaces, kopf_stop)),
-        asyncio.create_task(stop.wait()),
-    ]
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        asyncio.create_task(watch(core.see, login, core.settings.namespaces, watching)),
+        asyncio.create_task(_signals_after(watching, stop)),
+    }
+    done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     failed = next((task.exception() for task in done if task.exception() is not None), None)
     if isinstance(failed, LeaseLostError):
         _log.error("the Lease is lost: %s", failed)
+        # At once, and without goodbyes: another operator may be at work already.
         os._exit(1)
-    kopf_stop.set()
-    for task in (tasks[0], tasks[1]):
+    for task in tasks:
         task.cancel()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(5.0):
-            await asyncio.gather(*pending - {tasks[3]}, return_exceptions=True)
+    await asyncio.wait(tasks, timeout=END_SECONDS)
     if failed is not None:
         raise failed
-    if tasks[3] not in done:
-        _log.error("the watches ended by themselves")
-        sys.exit(1)
+    if stopping not in done:
+        raise RuntimeError("the watches ended by themselves")
+    await lease.release()
+
+
+async def _signals_after(watching: asyncio.Event, stop: asyncio.Event) -> None:
+    await watching.wait()
+    _take_signals(stop)
+    await asyncio.Event().wait()
+
+
+def _take_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:

@@ -34,3 +34,5 @@ def log_json(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Its retries of a request that went wrong are no errors.
+    logging.getLogger("kopf._cogs.clients").setLevel(logging.CRITICAL)

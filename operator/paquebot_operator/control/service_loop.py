@@ -31,7 +31,8 @@ from paquebot_operator.desired import ConfigTooBigError, Context, config_secrets
 from paquebot_operator.desired.names import service_label
 
 GRACE_SECONDS: Final = 2.0
-"""A status waits that long for pods to take a change, so that most changes cost one write and not two."""
+PATIENCE_SECONDS: Final = 10.0
+"""A status waits that long for ready pods to take a change, so that most changes cost one write and not two."""
 STATUS_SECONDS: Final = 0.2
 _log = logging.getLogger("paquebot.operator")
 
@@ -221,7 +222,12 @@ class ServiceLoop:
         later = {key for key in changed if units[key].domain is not None and not programming.is_programmed(key)}
         self._put_domains(changed - later)
         if later:
-            asyncio.get_running_loop().call_later(GRACE_SECONDS, self._put_domains, later)
+            wait = PATIENCE_SECONDS if self.state.rollout.running() else GRACE_SECONDS
+            asyncio.get_running_loop().call_later(wait, self._put_late, later)
+
+    def _put_late(self, keys: set[ObjectKey]) -> None:
+        """Those that pods still don't have must say so."""
+        self._put_domains({key for key in keys if not self.state.programming.is_programmed(key)})
 
     def _put_domains(self, keys: set[ObjectKey]) -> None:
         for key in keys:

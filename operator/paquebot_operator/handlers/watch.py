@@ -61,15 +61,18 @@ def settings_of(namespaces: Collection[str]) -> kopf.OperatorSettings:
     return settings
 
 
-async def watch(see: See, login: LogIn, namespaces: Collection[str], stop: asyncio.Event) -> None:
-    """Watch until ``stop`` is set; any other end is an error of kopf, or a watch that can't go on."""
+async def watch(see: See, login: LogIn, namespaces: Collection[str], started: asyncio.Event) -> None:
+    """Watch until cancelled; any other end is an error of kopf, or a watch that can't go on.
+
+    ``started`` is set once kopf has taken SIGTERM and SIGINT for itself: who wants them takes them back then.
+    """
     await kopf.operator(
         registry=registry_of(see, login),
         settings=settings_of(namespaces),
         standalone=True,
         clusterwide=not namespaces,
         namespaces=tuple(namespaces),
-        stop_flag=stop,
+        ready_flag=started,
     )
 
 
