@@ -16,12 +16,29 @@ from .programs import UnavailableError, directory
 PERSONAL_SLOT = 0
 
 
+_WELCOME = """\
+Two nodes are ready, and have the image {image}. For kubectl and helm:
+
+  export KUBECONFIG={kubeconfig}
+  export PATH={programs}:$PATH
+
+Volumes: storage class {storage_class}, ReadWriteMany. Pods reach this machine at {machine}, and nothing else.
+Logs: {logs}. Take it away: make cluster-down
+"""
+
+
 def _up() -> None:
     cluster = Cluster(PERSONAL_SLOT)
     cluster.up()
-    print(f"Two nodes are ready. For kubectl and helm:\n\n  export KUBECONFIG={cluster.api.kubeconfig}")
-    print(f"  export PATH={directory()}:$PATH\n\nVolumes: storage class {cluster.storage_class}.", end=" ")
-    print(f"Pods reach this machine at {cluster.machine_address}, and nothing else.\nLogs: {cluster.directory}")
+    values = {
+        "image": cluster.load_project_image(),
+        "kubeconfig": cluster.api.kubeconfig,
+        "programs": directory(),
+        "storage_class": cluster.storage_class,
+        "machine": cluster.machine_address,
+        "logs": cluster.directory,
+    }
+    print(_WELCOME.format(**values), end="")
 
 
 def _down() -> None:

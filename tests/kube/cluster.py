@@ -23,6 +23,7 @@ from . import cgroups
 from .api import Api
 from .control_plane import Address, ControlPlane
 from .daemons import Daemon
+from .images import PROJECT_IMAGE, project_image
 from .keeper import Place
 from .names import Zones
 from .network import Network
@@ -51,7 +52,8 @@ class Cluster:
         self._cgroup = f"/paquebot-kube-{slot}"
         self.nodes = {number: Node(self.directory, number, self.network, self._cgroup) for number in NODES}
         names = ("kube-controller-manager", "kube-scheduler", "keeper", "kube-apiserver", "etcd")
-        self._daemons = {name: Daemon(self.directory, name) for name in names}
+        nodes = (node.name for node in self.nodes.values())
+        self.daemons = {name: Daemon(self.directory, name) for name in (*nodes, *names)}
 
     @cached_property
     def control(self) -> ControlPlane:
@@ -120,7 +122,7 @@ class Cluster:
         """End everything and remove every trace, whoever started it and however that ended."""
         for node in self.nodes.values():
             node.end()
-        for daemon in self._daemons.values():
+        for daemon in self.daemons.values():
             daemon.end(grace_seconds=1.0)
         cgroups.remove(self._cgroup)
         self.network.take_down_machine()
@@ -139,6 +141,11 @@ class Cluster:
         self.nodes[number].end()
         if wait:
             self._wait_for_node(number, is_ready=False)
+
+    def load_project_image(self) -> str:
+        """Build the project's image where that was not done, give it to both nodes, and return its name."""
+        self.load_image(project_image())
+        return PROJECT_IMAGE
 
     def load_image(self, archive: Path) -> None:
         """Give both nodes the images of a docker or OCI archive. Raises `PeerError`."""
@@ -162,13 +169,13 @@ class Cluster:
             self.place.records.write_text("{}")
         self._start_daemon("kube-controller-manager", *self._controller_arguments())
         self._start_daemon("kube-scheduler", *self._common_arguments("system:kube-scheduler"))
-        keeper = self._daemons["keeper"]
+        keeper = self.daemons["keeper"]
         if keeper.pid is None:
             argv = [sys.executable, "-m", "tests.kube", "keep", str(self.network.slot)]
             keeper.start(argv, env={"PYTHONPATH": str(ROOT)})
 
     def _start_daemon(self, name: str, *arguments: str) -> None:
-        daemon = self._daemons[name]
+        daemon = self.daemons[name]
         if daemon.pid is None:
             daemon.start([program(name), *arguments])
 
@@ -225,7 +232,7 @@ class Cluster:
 def running_cluster() -> Iterator[Cluster]:
     """Yield a cluster of a slot that nobody has, and take it down afterwards. Raises `UnavailableError`."""
     _check_machine()
-    with _free_slot() as slot:
+    with free_slot() as slot:
         cluster = Cluster(slot)
         cluster.down()
         try:
@@ -236,7 +243,7 @@ def running_cluster() -> Iterator[Cluster]:
 
 
 @contextmanager
-def _free_slot() -> Iterator[int]:
+def free_slot() -> Iterator[int]:
     """Yield a slot that is this process's as long as it lives: what lies in it else is a dead one's."""
     for slot in SLOTS:
         lock = Path(f"/run/lock/paquebot-kube-{slot}").open("w")  # noqa: SIM115

@@ -7,7 +7,7 @@ can't have one says why: the test is skipped, and in CI fails.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,10 +37,8 @@ def kube_programs() -> Path:
     """Return the directory of kubectl, helm and the others."""
     from . import programs  # here and below: most runs ask for no Kubernetes and need none of its imports
 
-    try:
+    with skip_without():
         return programs.directory()
-    except programs.UnavailableError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -76,17 +74,31 @@ def namespace(apiserver: ControlPlane) -> str:
     return apiserver.api.new_namespace(RESTRICTED)
 
 
+@contextmanager
+def skip_without() -> Iterator[None]:
+    """Skip the test, with the reason, when the machine can't have what the block asks for."""
+    from .programs import UnavailableError
+
+    try:
+        yield
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="session")
 def cluster(kube_programs: Path) -> Iterator[Cluster]:
     """Yield a whole cluster of two nodes, one for all tests."""
     from .cluster import running_cluster
-    from .programs import UnavailableError
 
-    try:
-        with running_cluster() as up:
-            yield up
-    except UnavailableError as error:
-        pytest.skip(str(error))
+    with skip_without(), running_cluster() as up:
+        yield up
+
+
+@pytest.fixture(scope="session")
+def project_image(cluster: Cluster) -> str:
+    """Return the name of the project's image, built from its Dockerfile, which both nodes of `cluster` have."""
+    with skip_without():
+        return cluster.load_project_image()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The image that holds a pod's namespaces, made without a tool for images: one static program, one layer.
+"""Images for the cluster: the project's own, and images of one static program, made without a tool for images.
 
 Source of the form: the Docker image specification, v1.2, "combined image JSON and filesystem changeset format".
 """
@@ -9,11 +9,26 @@ import hashlib
 import io
 import json
 import platform
+import subprocess
 import tarfile
 from pathlib import Path
 
+from .programs import UnavailableError
+
+PROJECT_IMAGE = "paquebot:test"
 PAUSE = "paquebot.invalid/pause:1"
+"""What holds a pod's namespaces."""
+_TOOL = Path(__file__).resolve().parents[2] / "tools" / "image"
+_BUILD_SECONDS = 1_200
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def project_image() -> Path:
+    """Return the archive of `PROJECT_IMAGE`, built where that was not done. Raises `UnavailableError`."""
+    done = subprocess.run([_TOOL], capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
+    if done.returncode != 0:
+        raise UnavailableError("; ".join(done.stderr.strip().splitlines()[-3:]))
+    return Path(done.stdout.strip().splitlines()[-1])
 
 
 def write_program_image(path: Path, program: Path, name: str) -> Path:
