@@ -10,6 +10,7 @@ from paquebot_operator.cluster.api import Api
 from paquebot_operator.cluster.errors import AbsentError, ClusterError
 from paquebot_operator.cluster.pods import AsksPods
 from paquebot_operator.cluster.resources import (
+    MAIL_DOMAINS,
     MAIL_SERVICES,
     POD_MONITORS,
     PODS,
@@ -25,7 +26,7 @@ from paquebot_operator.control.leftovers import Leftovers
 from paquebot_operator.control.metrics import Metrics
 from paquebot_operator.control.owned import Owned
 from paquebot_operator.control.parts import Parts, Settings
-from paquebot_operator.control.publication import Publisher
+from paquebot_operator.control.publication import Publisher, Surroundings
 from paquebot_operator.control.references import References
 from paquebot_operator.control.resync import Resync
 from paquebot_operator.control.service_loop import ServiceLoop
@@ -34,6 +35,7 @@ from paquebot_operator.control.status_queue import StatusQueue
 from paquebot_operator.control.store import Store
 
 TICK_SECONDS: Final = 1.0
+BUSY_STATUSES: Final = 50
 FIRST_LIST_SECONDS: Final = 10.0
 """Events of a watch's own first list come within this time; later ones tell of a list made anew."""
 _log = logging.getLogger("paquebot.operator")
@@ -63,7 +65,16 @@ class Core:
         self._resync = Resync(self.api, self.store, self.clock, self.metrics, self.settings.namespaces)
         references = References(self.api, self.store, self.clock, self._reference_changed)
         statuses = StatusQueue(self.api, self.store, self.clock, self._events.flipped, self._status_failed)
-        self._publisher = Publisher(self.api, self.store, references, self.clock, self._tell_domain)
+        self._publisher = Publisher(
+            Surroundings(
+                self.api,
+                self.store,
+                references,
+                self.clock,
+                tell=self._tell_domain,
+                is_busy=lambda: len(statuses) > BUSY_STATUSES,
+            )
+        )
         self.parts = Parts(
             api=self.api,
             asks=self.asks,
@@ -108,6 +119,7 @@ class Core:
             group.create_task(self._tick())
             group.create_task(self._list_again())
             self._leftovers.mark()
+            self._publisher.begin()
 
     def see(self, resource: Resource, kind: str | None, raw: Json) -> None:
         """Take an event of a watch; ``kind`` is None for an object of the watch's own list."""
@@ -171,8 +183,11 @@ class Core:
                 loop.mark()
         if resource != PODS:
             self._leftovers.mark()
-        if resource == MAIL_SERVICES:
-            self._publisher.mark()
+        held = change.after or change.before
+        if resource == MAIL_SERVICES and held is not None:
+            self._publisher.changed_service(held.key)
+        if resource == MAIL_DOMAINS and held is not None:
+            self._publisher.changed(held.key)
 
     def _loop_of(self, key: ObjectKey) -> ServiceLoop | None:
         """The service's loop, begun if need be, ended if the service is gone."""
@@ -203,7 +218,7 @@ class Core:
             if loop is not None:
                 loop.mark()
         self._leftovers.mark()
-        self._publisher.mark()
+        self._publisher.changed_near(key.namespace)
 
     def _tell_domain(self, key: ObjectKey) -> None:
         """What is said of a domain's publication changed."""

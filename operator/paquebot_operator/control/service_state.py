@@ -148,9 +148,6 @@ class Extra:
     informative: frozenset[str] = frozenset({"DNSReady", "DKIMReady"})
 
 
-NO_EXTRA: Final = Extra()
-
-
 def _invalid(fault: str) -> Said:
     return Said("Accepted", "False", "Invalid", f"{fault}; what it was before stays in force"[:MAX_REASON])
 
