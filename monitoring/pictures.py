@@ -1,14 +1,10 @@
 """The rows of a board, asked from a running stage and drawn."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from monitoring.draw import Series, draw_row, legend_of
 from monitoring.model import Dashboard, Panel, Query, Row
 from monitoring.stage import Stage
-
-MOST_POINTS: Final = 90
-"""Of a line: more can't be seen, and would make the files big."""
 
 
 def draw_board(stage: Stage, board: Dashboard, start: float, end: float) -> Iterator[tuple[str, str]]:
@@ -33,6 +29,4 @@ def _lines(stage: Stage, board: Dashboard, query: Query, start: float, end: floa
     found = stage.lines(board, query, start, end)
     moving = [line for line in found if any(value for _, value in line.points)] or found[:1]
     for line in moving:
-        step = len(line.points) // MOST_POINTS + 1
-        name = legend_of(query.legend, line.labels) or query.expression
-        yield Series(name, (*line.points[:-1:step], line.points[-1]))
+        yield Series(legend_of(query.legend, line.labels) or query.expression, line.points)

@@ -26,6 +26,8 @@ from tests.support.prometheus import Line, Prometheus, Target, running_prometheu
 JOB: Final = "paquebot-mta"
 LABELS: Final = {"namespace": "mail", "pod": "post-mta-0"}
 RATE_SECONDS: Final = 10
+MOST_POINTS: Final = 90
+"""Of a line: more can't be seen, and would make pictures big."""
 _ZONES: Final = {FAR: {"MX": [f"10 mx.{FAR}."]}, f"mx.{FAR}": {"A": [LOOPBACK]}, "nowhere.test": {"MX": ["0 ."]}}
 _FAR_REPLIES: Final = {
     f"RCPT never@{FAR}": "550 5.1.1 No such user",
@@ -64,8 +66,9 @@ class Stage(Struct, frozen=True):
                 self.paquebot.submit(BOB, [ALICE], "--auth-password", "wrong")
 
     def lines(self, board: Dashboard, query: Query, start: float, end: float) -> list[Line]:
-        """Evaluate a panel's query as Grafana would."""
-        return self.prometheus.lines(concrete(board, query), start, end)
+        """Evaluate a panel's query as Grafana would: as often as can be seen, all lines at the same moments."""
+        step_seconds = max(1.0, (end - start) / MOST_POINTS)
+        return self.prometheus.lines(concrete(board, query), start, end, step_seconds)
 
 
 def concrete(board: Dashboard, query: Query) -> str:
