@@ -31,12 +31,14 @@ class Settings:
         image: of the MTA.
         namespace: the operator's own.
         namespaces: that are watched; empty is all.
+        grace_seconds: a status waits that long for pods to take a change, so that most changes cost one write.
     """
 
     image: str
     namespace: str
     namespaces: tuple[str, ...] = ()
     resync_seconds: float = 300.0
+    grace_seconds: float = 2.0
 
 
 @dataclass(frozen=True)

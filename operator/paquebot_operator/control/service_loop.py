@@ -30,9 +30,8 @@ from paquebot_operator.control.statuses import domain_status
 from paquebot_operator.desired import ConfigTooBigError, Context, config_secrets, desired_objects, egress_of
 from paquebot_operator.desired.names import service_label
 
-GRACE_SECONDS: Final = 2.0
-PATIENCE_SECONDS: Final = 10.0
-"""A status waits that long for ready pods to take a change, so that most changes cost one write and not two."""
+PATIENCE: Final = 5
+"""Where pods are ready, a status waits so many times as long for them to take a change."""
 STATUS_SECONDS: Final = 0.2
 _log = logging.getLogger("paquebot.operator")
 
@@ -222,7 +221,7 @@ class ServiceLoop:
         later = {key for key in changed if units[key].domain is not None and not programming.is_programmed(key)}
         self._put_domains(changed - later)
         if later:
-            wait = PATIENCE_SECONDS if self.state.rollout.running() else GRACE_SECONDS
+            wait = self._parts.settings.grace_seconds * (PATIENCE if self.state.rollout.running() else 1)
             asyncio.get_running_loop().call_later(wait, self._put_late, later)
 
     def _put_late(self, keys: set[ObjectKey]) -> None:
@@ -264,7 +263,7 @@ class ServiceLoop:
         if self._told:
             return
         self._told = True
-        wait = STATUS_SECONDS if self.state.rollout.is_done() else GRACE_SECONDS
+        wait = STATUS_SECONDS if self.state.rollout.is_done() else self._parts.settings.grace_seconds
         asyncio.get_running_loop().call_later(wait, self._put_service)
 
     def _put_service(self) -> None:
