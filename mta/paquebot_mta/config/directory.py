@@ -4,11 +4,14 @@
 ``..data`` changes all files at once (Kubernetes, AtomicWriter). Blocking: call it off the event loop.
 """
 
+import errno
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -22,6 +25,7 @@ MAX_FILE_BYTES: Final = 1_048_576
 """A Secret or ConfigMap holds no more."""
 MAX_FILES: Final = 256
 MAX_READS: Final = 16
+MAX_WRITES: Final = 16
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}\.json")
 _VERSION: Final = re.compile(r"\.\.[0-9]{4}_.*")
@@ -61,11 +65,34 @@ def read_directory(path: Path) -> dict[str, bytes]:
 
 
 def write_directory(path: Path, files: Mapping[str, bytes]) -> None:
-    """Make ``files`` the version that readers see, durably; the one before is removed. One writer at a time.
+    """Make ``files`` the version that readers see, durably; the ones before are removed.
+
+    Pods that share a volume write at the same moment, and may take each other's version for an old one. So each looks
+    whether its files are there, whoever wrote them, and else writes again: whoever removed something looks after that.
 
     Raises:
-        OSError: the disk refused; the version before is still the visible one.
+        OSError: the disk refused, and the version before is still the visible one; or others never left it alone.
     """
+    for attempt in range(MAX_WRITES):
+        if _holds(path, files):
+            return
+        # Not all at once again.
+        time.sleep(attempt * secrets.randbelow(10) / 1_000)
+        with suppress(FileNotFoundError, FileExistsError):
+            _write_once(path, files)
+    if not _holds(path, files):
+        raise OSError(errno.EBUSY, "others write the same directory all the time")
+
+
+def _holds(path: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether these files are the visible version, whoever wrote it."""
+    try:
+        return read_directory(path) == files
+    except ConfigError:
+        return False
+
+
+def _write_once(path: Path, files: Mapping[str, bytes]) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     prefix = datetime.now(UTC).strftime("..%Y_%m_%d_%H_%M_%S.")
     version = Path(tempfile.mkdtemp(prefix=prefix, dir=path))
@@ -130,8 +157,8 @@ def _write_file(path: Path, content: bytes) -> None:
 
 def _point(path: Path, link: str, target: str) -> None:
     """Make a symlink, or swap it, by one rename."""
-    temporary = path / _TEMPORARY_LINK
-    temporary.unlink(missing_ok=True)
+    # Of this writer alone: another's link, taken for ours, would show one file under the name of another.
+    temporary = path / f"{_TEMPORARY_LINK}.{secrets.token_hex(4)}"
     temporary.symlink_to(target)
     temporary.replace(path / link)
 

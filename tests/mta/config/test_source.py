@@ -3,12 +3,13 @@
 import asyncio
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from paquebot_mta.config.codec import dump
+from paquebot_mta.config.codec import dump, load
 from paquebot_mta.config.directory import MAX_FILE_BYTES, read_directory, write_directory
 from paquebot_mta.config.errors import ConfigError
 from paquebot_mta.config.service import MtaConfig
@@ -50,6 +51,14 @@ def test_a_written_directory_looks_as_the_kubelets(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir() if not entry.is_symlink()] == [data]
     assert (tmp_path / data).stat().st_mode & 0o777 == 0o700
     assert read_directory(tmp_path) == {"index.json": b"{}", "service.json": b"{}"}
+
+
+def test_writers_of_many_pods_leave_one_whole_version(tmp_path: Path) -> None:
+    """Three pods take a configuration at the same moment, and keep the last good copy in one place."""
+    for generation in range(40):
+        with ThreadPoolExecutor(3) as pods:
+            list(pods.map(write_directory, [tmp_path] * 3, [_files(generation)] * 3))
+        assert load(read_directory(tmp_path)).generation == generation
 
 
 def test_a_plain_directory_is_read_too(tmp_path: Path) -> None:
