@@ -44,8 +44,6 @@ _LOST_SECONDS = 4 * STATUS_SECONDS
 class Cluster:
     """The cluster of a slot, which may be up or down; `api` talks to it as its admin."""
 
-    storage_class = STORAGE_CLASS
-
     def __init__(self, slot: int) -> None:
         self.directory = STATE / str(slot)
         self.network = Network(slot)
@@ -87,6 +85,11 @@ class Cluster:
     def node_addresses(self) -> tuple[str, ...]:
         """Return the addresses of the nodes, for NodePorts."""
         return tuple(self.network.node(number) for number in NODES)
+
+    @property
+    def storage_class(self) -> str:
+        """Return the name of the class whose claims bind at once, ReadWriteMany and others."""
+        return STORAGE_CLASS
 
     @property
     def place(self) -> Place:

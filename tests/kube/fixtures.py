@@ -45,8 +45,15 @@ def kube_programs() -> Path:
 def apiserver(kube_programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Yield etcd and kube-apiserver, one for all tests: `apiserver.api` talks to it."""
     from .control_plane import running_control_plane
+    from .own import OwnControlPlane, own_kubeconfig
 
-    with running_control_plane(tmp_path_factory.mktemp("apiserver")) as plane:
+    directory = tmp_path_factory.mktemp("apiserver")
+    with skip_without():
+        own = own_kubeconfig()
+    if own is not None:
+        yield OwnControlPlane(own, directory)
+        return
+    with running_control_plane(directory) as plane:
         yield plane
 
 
@@ -86,10 +93,16 @@ def skip_without() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def cluster(kube_programs: Path) -> Iterator[Cluster]:
+def cluster(kube_programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Yield a whole cluster of two nodes, one for all tests."""
     from .cluster import running_cluster
+    from .own import OwnCluster, own_kubeconfig
 
+    with skip_without():
+        own = own_kubeconfig()
+    if own is not None:
+        yield OwnCluster(own, tmp_path_factory.mktemp("cluster"))
+        return
     with skip_without(), running_cluster() as up:
         yield up
 
