@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 _TURNS = 200
 """Turns of the loop in which whatever a session does must come to rest: nothing here waits for anything real."""
@@ -80,7 +80,11 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     assert not asyncio.all_tasks(loop)
 
 
-async def settle(task: asyncio.Task[Any] | None) -> None:
+class _Work(Protocol):
+    def done(self) -> bool: ...
+
+
+async def settle(task: _Work | None) -> None:
     """Let a task come to its end; one that doesn't hangs."""
     for _ in range(_TURNS):
         if task is None or task.done():

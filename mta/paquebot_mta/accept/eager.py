@@ -34,6 +34,10 @@ class Work:
         """See `asyncio.Task`. What has not waited yet can't be cancelled."""
         return self._task is not None and self._task.cancel(msg)
 
+    def done(self) -> bool:
+        """See `asyncio.Task`."""
+        return self._task is not None and self._task.done()
+
     def cancelling(self) -> int:
         """See `asyncio.Task`."""
         return 0 if self._task is None else self._task.cancelling()
