@@ -21,7 +21,7 @@ __all__ = ["plane", "rest"]
 OBJECTS = 300
 GOOD = [case.document for case in good_cases()]
 ODD: tuple[Any, ...] = (
-    "", "a", "A b", "a\nb", "a\x7f", "a\x85", "a\u2028", "ключ", "x" * 1025, "10.0.0.0/8", "1Gi", "unix:/run/x",
+    None, "", "a", "A b", "a\nb", "a\x7f", "a\x85", "a\u2028", "ключ", "x" * 1025, "10.0.0.0/8", "1Gi", "unix:/run/x",
     0, 1, -1, 70_000, 10**10, True, False, [], {}, ["a"], [{}], {"name": "a"}, {"any": {}}, 0.5,
 )  # fmt: skip
 EXTRA = ("unknown", "name", "mode", "host", "port", "tableRef", "values", "regex", "discard", "relay", "reject", "size")

@@ -104,7 +104,13 @@ def test_a_domain_can_not_be_renamed(plane: ControlPlane, namespace: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), [({"mode": "PerPod"}, "mode can't be changed"), ({"size": "1Gi"}, "a volume never shrinks")]
+    ("change", "said"),
+    [
+        ({"mode": "PerPod"}, "mode can't be changed"),
+        ({"size": "1Gi"}, "a volume never shrinks"),
+        ({"storageClassName": "other"}, "storageClassName can't be changed"),
+        ({"size": None, "claimName": "other"}, "claimName and storageClassName can't be changed"),
+    ],
 )
 def test_a_queue_keeps_its_volume(plane: ControlPlane, namespace: str, change: Json, said: str) -> None:
     create(plane, namespace, "MailService", queue={"storage": {"size": "5Gi"}})

@@ -23,6 +23,11 @@ KINDS: Mapping[tuple[str, str], type[ApiObject]] = {
     ("v1", "Secret"): Secret,
     ("v1", "ConfigMap"): ConfigMap,
 }
+_MAX_NULLS = 100
+_ANY_KEY = "[...]"
+_IS_NULL = "got `null`"
+_STEP = re.compile(r"\[\.\.\.\]|[^.\[\]]+|\[[0-9]+\]")
+_FIELD = re.compile(r"[^\]]$|\[\.\.\.\]$")
 _AT = re.compile(r"^(?P<what>.*) - at `(?P<key>key in )?\$\.?(?P<path>.*)`$", re.DOTALL)
 
 
@@ -60,14 +65,31 @@ def decode(document: object) -> ApiObject:
 
 
 def _converted(document: dict[Any, Any], kind: type[ApiObject], identity: tuple[str, str, str]) -> ApiObject:
-    try:
-        return msgspec.convert(document, kind)
-    except msgspec.ValidationError as error:
-        found = _AT.match(str(error))
-        field, what = (found["path"], found["what"]) if found else ("", str(error))
-        raise ObjectError(identity, field, what) from None
-    except RecursionError:
-        raise ObjectError(identity, "", "nested too deeply") from None
+    for _ in range(_MAX_NULLS):
+        try:
+            return msgspec.convert(document, kind)
+        except msgspec.ValidationError as error:
+            found = _AT.match(str(error))
+            field, what = (found["path"], found["what"]) if found else ("", str(error))
+            if not what.endswith(_IS_NULL) or not _FIELD.search(field):
+                raise ObjectError(identity, field, what) from None
+            document = _without(document, _STEP.findall(field))
+        except RecursionError:
+            raise ObjectError(identity, "", "nested too deeply") from None
+    raise ObjectError(identity, "", "too many fields are null: leave them out")
+
+
+def _without(value: Any, path: list[str]) -> Any:
+    """A copy without a field or a map's entry that is null: to the API server it is not there."""
+    step, *below = path
+    if step == _ANY_KEY:
+        return {key: each for key, each in value.items() if each is not None}
+    if step.startswith("["):
+        place = int(step[1:-1])
+        return [*value[:place], _without(value[place], below), *value[place + 1 :]]
+    if not below:
+        return {key: each for key, each in value.items() if key != step}
+    return value | {step: _without(value[step], below)}
 
 
 def _identity(document: object) -> tuple[str, str, str]:

@@ -17,9 +17,23 @@ class Retry(ApiValue, frozen=True, kw_only=True):
 
 
 DEFAULT_QUEUE_SIZE = "10Gi"
-NEVER_SHRINKS = transition(
-    "!has(self.size) || !has(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
-    "size can't be less than before: a volume never shrinks",
+
+
+def _size(of: str) -> str:
+    return f"(has({of}.size) ? quantity({of}.size) : quantity('{DEFAULT_QUEUE_SIZE}'))"
+
+
+def _same(name: str) -> str:
+    return f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
+
+
+# CEL's optional values (orValue) would be shorter; their cost is estimated without bounds.
+_KEPT = transition(
+    (f"{_size('self')}.compareTo({_size('oldSelf')}) >= 0", "size can't be less than before: a volume never shrinks"),
+    (
+        f"{_same('claimName')} && {_same('storageClassName')}",
+        "claimName and storageClassName can't be changed: mail waits on the volume; make another MailService",
+    ),
 )
 
 
@@ -84,9 +98,9 @@ class Queue(ApiValue, frozen=True, kw_only=True):
     grave_seconds: Annotated[
         int, Meta(ge=0, le=2_592_000, description="How long an emptied directory of a dead pod is kept.")
     ] = 86_400
-    storage: Annotated[
-        QueueStorage, Meta(description="Where it is kept, in a cluster.", extra_json_schema=NEVER_SHRINKS)
-    ] = QueueStorage()
+    storage: Annotated[QueueStorage, Meta(description="Where it is kept, in a cluster.", extra_json_schema=_KEPT)] = (
+        QueueStorage()
+    )
 
 
 Rate = Annotated[int, Meta(ge=0, le=10_000_000)]

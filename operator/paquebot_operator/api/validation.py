@@ -80,12 +80,12 @@ def unique(items: str, key: str) -> Rule:
 
 def immutable(message: str) -> dict[str, Any]:
     """What a field's schema says (``extra_json_schema``) if the API server refuses to change its value."""
-    return transition("self == oldSelf", message)
+    return transition(("self == oldSelf", message))
 
 
-def transition(cel: str, message: str) -> dict[str, Any]:
-    """The same for a change that is refused unless ``cel`` holds; ``oldSelf`` is what was there."""
-    return {"x-kubernetes-validations": [{"rule": cel, "message": message}]}
+def transition(*checks: tuple[str, str]) -> dict[str, Any]:
+    """The same for changes: CEL texts, of which ``oldSelf`` is what was there, and messages."""
+    return {"x-kubernetes-validations": [{"rule": cel, "message": message} for cel, message in checks]}
 
 
 def _distinct(values: list[Any]) -> bool:

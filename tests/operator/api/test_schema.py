@@ -147,3 +147,17 @@ def test_metadata_of_the_api_server_is_no_matter() -> None:
     document["metadata"] |= {"resourceVersion": "1", "managedFields": [{"manager": "x"}]}
     document["status"] = {"conditions": []}
     assert isinstance(decode(document), KINDS["paquebot.dev/v1alpha1", "MailService"])
+
+
+def test_a_field_that_is_null_has_its_default() -> None:
+    named: Json = {"name": "mx", "port": 2525, "tag": None, "tls": {"ciphers": None, "clientCaRef": None}}
+    nulls = service(listeners=[named], limits=None, actions=None)
+    assert decode(nulls) == decode(service(listeners=[{"name": "mx", "port": 2525}]))
+
+
+@pytest.mark.parametrize(
+    "spec", [{"hostname": None}, {"unknown": None}, {"rules": [None]}, {"listeners": [{"name": "mx", "port": None}]}]
+)
+def test_null_is_no_value(spec: Json) -> None:
+    with pytest.raises(ObjectError):
+        decode(service(**spec))
