@@ -197,7 +197,7 @@ async def test_unreadable_content_defers() -> None:
         assert mx.contents == []
 
 
-@pytest.mark.parametrize(("phase", "ambiguous"), [("DATA", False), ("BODY", False), ("DOT", True)])
+@pytest.mark.parametrize(("phase", "ambiguous"), [("MAIL", False), ("DATA", False), ("DOT", True)])
 async def test_only_an_unanswered_end_of_data_is_ambiguous(phase: str, ambiguous: bool) -> None:
     async with FakeMx(Script({phase: DROP})) as mx, relay_rig() as rig:
         outcome = await rig.outcome(route_to(mx), make_task())
