@@ -59,7 +59,7 @@ class Disk(Protocol):
         """List a directory, sorted."""
 
     def exists(self, path: str) -> bool:
-        """Tell whether the name exists now."""
+        """Tell whether the name exists now; an error of the volume is no answer."""
 
     def is_at(self, path: str, fd: int) -> bool:
         """Tell whether the name still leads to the open file."""
@@ -146,8 +146,12 @@ class RealDisk:
         return sorted(os.listdir(path))
 
     def exists(self, path: str) -> bool:
-        """See ``Disk``."""
-        return os.path.lexists(path)
+        """See ``Disk``; a volume out of order says neither yes nor no."""
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def is_at(self, path: str, fd: int) -> bool:
         """See ``Disk``."""

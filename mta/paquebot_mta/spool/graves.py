@@ -39,7 +39,7 @@ class Graves:
         for epoch in claims_of(self.disk, self.layout, home.incarnation):
             self.disk.unlink(self.layout.at("adopt", f"{home.incarnation}.{epoch}"))
         if grace_seconds <= 0:
-            self._remove(grave)
+            remove_directory(self.disk, grave)
 
     def owner_of(self, incarnation: str) -> Owner | None:
         """Whom a buried incarnation led to; None if it has no grave (any more).
@@ -64,17 +64,22 @@ class Graves:
         for name in self.disk.names(self.layout.at("grave")):
             buried_at = name.rpartition(".")[2]
             if buried_at.isdecimal() and self.clock() - int(buried_at) >= grace_seconds:
-                self._remove(self.layout.at("grave", name))
+                remove_directory(self.disk, self.layout.at("grave", name))
         for name in self.disk.names(self.layout.at("pods")):
             path = self.layout.at("pods", name)
             if name.startswith(HIDDEN) and now - self.disk.modified(path) >= _HIDDEN_SECONDS:
-                self._remove(path)
+                remove_directory(self.disk, path)
 
-    def _remove(self, grave: str) -> None:
-        """Remove a directory of plain files; another process may do the same at once."""
-        try:
-            for name in self.disk.names(grave):
-                self.disk.unlink(f"{grave}/{name}")
-            self.disk.rmdir(grave)
-        except FileNotFoundError:
-            return
+
+def remove_directory(disk: Disk, path: str) -> None:
+    """Remove a directory of plain files; another process may do the same at once.
+
+    Raises:
+        OSError: something stays.
+    """
+    try:
+        for name in disk.names(path):
+            disk.unlink(f"{path}/{name}")
+        disk.rmdir(path)
+    except FileNotFoundError:
+        return

@@ -109,11 +109,12 @@ def _read_direct(disk: Disk, path: str) -> bytes:
         disk.close(fd)
 
 
-def create_owner(disk: Disk, path: str, owner: Owner) -> None:
-    """Write a whole new block and sync it."""
+def create_owner(disk: Disk, path: str, owner: Owner, *, goodbye: bool = False) -> None:
+    """Write a whole new block and sync it; with ``goodbye`` nobody will ever beat in it."""
+    beat = encode_beat(owner.beat, goodbye=goodbye).ljust(BLOCK_BYTES - _BEAT_AT, b"\0")
     fd = disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
-        write_all(disk, fd, encode_claim(owner) + encode_beat(owner.beat).ljust(BLOCK_BYTES - _BEAT_AT, b"\0"), 0)
+        write_all(disk, fd, encode_claim(owner) + beat, 0)
         disk.sync(fd)
     finally:
         disk.close(fd)
@@ -135,6 +136,7 @@ class Ownership:
     def __init__(self, disk: Disk, path: str, expected: Owner) -> None:
         """Open it; ``expected`` is what stands there as long as it is ours."""
         self._disk = disk
+        self.owner = expected.owner
         self._claim = encode_claim(expected)
         self._beat = expected.beat
         self._path = path

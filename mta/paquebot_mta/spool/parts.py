@@ -71,6 +71,7 @@ class JournalParts:
         homes: our own directory first, then the adopted ones.
         readers: for contents and envelopes; ``beating``, ``watching``: for our beat and those of others, so that
             neither waits for anything else; ``files`` for everything else that is slow.
+        sharing: directories in the making that are handed on to others.
         found: what was adopted, until someone asks for it; ``arrived`` is set when there is more.
     """
 
@@ -99,6 +100,7 @@ class JournalParts:
     janitor: Janitor
     compactor: Compactor
     counts: Counts = field(default_factory=Counts)
+    sharing: set[str] = field(default_factory=set)
     found: list[Found] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -157,11 +159,8 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
     own = make_home(disk, layout, incarnation, given.machine)
     ownership = Ownership(disk, f"{own.path}/owner", Owner(incarnation))
     homes, files = [own], ThreadPoolExecutor(4, "spool-file")
-    watcher = _watcher(given, layout, ownership, homes)
-    with suppress(OSError):
-        # Just made: tells the time by the volume's own clock.
-        watcher.adopter.graves.sweep(options.grave_seconds, disk.modified(own.path))
-        watcher.adopter.sweep_claims()
+    sharing: set[str] = set()
+    watcher = _watcher(given, layout, ownership, lambda: {home.incarnation for home in tuple(homes)} | sharing)
     circuit = Circuit(options, given.monotonic, given.randbits, given.notify)
     space = SpaceWatch(disk, own.path, options, given.monotonic, given.notify)
     space.look()
@@ -203,20 +202,32 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         intake=Intake(log, index, cache, circuit, files, options.private_bytes, new_private),
         janitor=Janitor(watcher.adopter.graves, homes, files, ownership.check, options.grave_seconds, given.monotonic),
         compactor=Compactor(disk, log, index, files, options),
+        sharing=sharing,
     )
 
 
-def _watcher(given: Surroundings, layout: Layout, ownership: Ownership, homes: list[Home]) -> Watcher:
-    options, incarnation = given.options, homes[0].incarnation
+def sweep_graves(parts: JournalParts) -> None:
+    """Remove what is buried for long, and what deaths in the middle of something left. Blocks.
+
+    Raises:
+        OSError: something stays, for the next time.
+    """
+    now = parts.disk.modified(f"{parts.homes[0].path}/owner")  # just written: the volume's own clock
+    parts.graves.sweep(parts.options.grave_seconds, now)
+    parts.watcher.adopter.sweep_claims()
+
+
+def _watcher(given: Surroundings, layout: Layout, ownership: Ownership, served: Callable[[], set[str]]) -> Watcher:
+    options = given.options
     adopter = Adopter(
         given.disk,
         layout,
-        incarnation,
+        ownership.owner,
         given.machine,
         Graves(given.disk, layout, given.clock),
         given.randbits,
         ownership.check,
-        lambda: [home.incarnation for home in tuple(homes)],
+        served,
     )
     liveness = Liveness(options.adopt_after_seconds, 3 * options.watch_seconds, given.monotonic)
     return Watcher(adopter, liveness, options, given.monotonic, given.randbits)

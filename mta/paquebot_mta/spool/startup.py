@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from paquebot_mta.spool.beat import beat
 from paquebot_mta.spool.journal import Journal
-from paquebot_mta.spool.parts import JournalParts, Surroundings, assemble
+from paquebot_mta.spool.parts import JournalParts, Surroundings, assemble, sweep_graves
 from paquebot_mta.spool.probe import probe
 from paquebot_mta.spool.store import SpoolError
 from paquebot_mta.spool.takeover import adopt_at_start, watch
@@ -50,6 +50,8 @@ async def _probe(parts: JournalParts) -> None:
 async def _open_parts(given: Surroundings) -> JournalParts:
     loop = asyncio.get_running_loop()
     parts = await loop.run_in_executor(None, assemble, given, loop)
+    with suppress(OSError):
+        await loop.run_in_executor(parts.files, sweep_graves, parts)
     parts.committer.start()
     return parts
 
@@ -102,6 +104,8 @@ async def _keep_house(parts: JournalParts, journal: Journal) -> None:
     while True:
         await asyncio.sleep(parts.options.housekeeping_seconds)
         parts.janitor.sweep_soon()
+        with suppress(OSError):
+            await parts.loop.run_in_executor(parts.files, sweep_graves, parts)
         with suppress(SpoolError, OSError):
             segment = parts.compactor.candidate(parts.homes, parts.clock())
             if segment is not None and not parts.circuit.lost:

@@ -5,7 +5,8 @@ ourselves still; only then is any of the mail served.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
@@ -19,6 +20,7 @@ from paquebot_mta.spool.reader import DamagedError
 from paquebot_mta.spool.records import Adopted, Results, encode
 from paquebot_mta.spool.replay import Found, Recovered, Replay
 from paquebot_mta.spool.segment import Home, Segment
+from paquebot_mta.spool.share import hand_on, split
 from paquebot_mta.spool.store import SpoolError
 from paquebot_mta.spool.watch import Dead
 from paquebot_mta.telemetry.events import Notice
@@ -45,7 +47,7 @@ async def adopt_at_start(parts: JournalParts) -> None:
 async def _adopt_all(parts: JournalParts) -> Sequence[Recovered]:
     groups: list[Recovered] = []
     for dead in await _in_watch(parts, partial(parts.watcher.look, start=True)):
-        recovered = await _take(parts, dead)
+        recovered = await _take(parts, dead, start=True)
         if recovered is not None:
             groups.append(recovered)
             await asyncio.sleep(parts.options.claim_pause_seconds)
@@ -85,7 +87,7 @@ async def _in_watch(parts: JournalParts, work: Callable[..., _T], *arguments: ob
     return await parts.loop.run_in_executor(parts.watching, work, *arguments)
 
 
-async def _take(parts: JournalParts, dead: Dead) -> Recovered | None:
+async def _take(parts: JournalParts, dead: Dead, *, start: bool = False) -> Recovered | None:
     """Claim, read, put ADOPT into our own log, and only then serve. None if there is nothing for us.
 
     Raises:
@@ -103,9 +105,25 @@ async def _take(parts: JournalParts, dead: Dead) -> Recovered | None:
     counts.possible_duplicates += recovered.possible_duplicates
     counts.corrupt += recovered.corrupt
     parts.homes += recovered.homes
-    await _serve(parts, recovered.messages)
+    mine, shares = (recovered.messages, {}) if start else split(parts, recovered.messages)
+    for found in itertools.chain.from_iterable(shares.values()):
+        found.segment.live += 1  # holds its segment
+    await serve(parts, mine)
+    if shares:
+        parts.tasks.append(parts.loop.create_task(_hand_on(parts, shares), name="spool-share"))
     parts.janitor.sweep_soon()
     return recovered
+
+
+async def _hand_on(parts: JournalParts, shares: Mapping[str, Sequence[Found]]) -> None:
+    """Hand shares on, one after the other; what can't be handed on is served here."""
+    for name, share in shares.items():
+        kept = await hand_on(parts, name, share)
+        for found in kept:
+            found.segment.live -= 1
+        await serve(parts, kept)
+        details: dict[str, str | int | float | bool] = {"share": name, "messages": len(share) - len(kept)}
+        parts.notify(Notice(level="info", event="queue.released", details=details))
 
 
 def _claim_and_read(parts: JournalParts, dead: Dead) -> Recovered | None:
@@ -136,7 +154,7 @@ async def _log_adoption(parts: JournalParts, segments: Sequence[Segment]) -> Non
     await parts.log.append([(Kind.ADOPT, 0, payload)], on_settled, essential=True)
 
 
-async def _serve(parts: JournalParts, messages: Sequence[Found]) -> None:
+async def serve(parts: JournalParts, messages: Sequence[Found]) -> None:
     """Take messages in where they lie. Ids of 32 bits meet now and then among many: the later one gets another."""
     twins = list[Found]()
     for found in messages:
@@ -165,7 +183,7 @@ async def _take_late(parts: JournalParts, home: Home, late: Recovered) -> None:
     for segment, results in late.late:
         _apply_late(parts, segment, results)
     fresh = [found for found in late.messages if found.origin is None]  # a moved one was read before it moved
-    await _serve(parts, fresh)
+    await serve(parts, fresh)
     if fresh or late.late:
         details: dict[str, str | int | float | bool] = {
             "incarnation": home.incarnation,
