@@ -41,7 +41,16 @@ def test_a_domain_is_programmed_in_every_pod_and_removed_again(case: Case) -> No
         assert status["programmedPods"] == "3/3"
         assert {each["type"]: each["status"] for each in status["conditions"]} == {
             "Accepted": "True", "ResolvedRefs": "True", "Programmed": "True", "Ready": "True",
+            "DNSReady": "Unknown",
         }  # fmt: skip
-        print(before, operator.writes())
+        after = operator.writes()
+        assert {
+            name: count - before.get(name, 0) for name, count in after.items() if name != "status mailservices"
+        } == {name: before.get(name, 0) * 0 for name in before if name != "status mailservices"} | {
+            "apply secrets": 2,
+            "patch pods": 3,
+            "status maildomains": after["status maildomains"],
+        }
+        assert after["status maildomains"] <= 2
         case.delete("MailDomain", "one")
         eventually(lambda: not any(pod.domains() for pod in pods), "no pod serves it")
