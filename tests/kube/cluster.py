@@ -147,7 +147,13 @@ class Cluster:
 
     def load_project_image(self) -> str:
         """Build the project's image where that was not done, give it to both nodes, and return its name."""
-        self.load_image(project_image())
+        archive = project_image()
+        for node in self.nodes.values():
+            loaded = node.home / "project-image"
+            # The archive's name tells its content; to unpack one again takes seconds.
+            if not loaded.exists() or loaded.read_text() != archive.name:
+                node.load_image(archive)
+                loaded.write_text(archive.name)
         return PROJECT_IMAGE
 
     def load_image(self, archive: Path) -> None:
