@@ -202,9 +202,8 @@ class Steps:
 def test_an_adopter_may_die_at_every_step(
     directory: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    deadline = time.monotonic() + STEPS_SECONDS
     with running_pool(directory, settings) as pool:
-        steps = Steps(pool, far_mx)
+        steps, deadline = Steps(pool, far_mx), time.monotonic() + STEPS_SECONDS
         for when in (2, 1, 5, 9):
             for kind in ADOPTION_CALLS:
                 if time.monotonic() < deadline:
