@@ -25,8 +25,11 @@ from paquebot_operator.control.conditions import Said
 from paquebot_operator.control.references import References
 from paquebot_operator.control.service_state import Extra
 from paquebot_operator.control.store import Store
+from paquebot_operator.publish.conditions import dns_condition, not_checked, record_statuses
+from paquebot_operator.publish.mta_sts import mta_sts_policy
 from paquebot_operator.publish.publication import Publication, publication, secret_name
 from paquebot_operator.publish.questions import Asks
+from paquebot_operator.publish.records import dns_records
 from paquebot_operator.publish.resolver import open_asker
 from paquebot_operator.publish.states import RecordState
 
@@ -101,10 +104,25 @@ class Publisher:
         """What a domain's status says of it; before the first look what it said already."""
         found = self._found.get(domain)
         if found is None:
-            return self._before(domain)
+            before = self._before(domain)
+            return before if before.dns_records else self._untold(domain) or before
         conditions = tuple(Said(each.type, each.status, each.reason, each.message) for each in found.conditions)
         records = tuple(msgspec.to_builtins(record) for record in found.dns_records)
         return Extra(conditions, records, found.mta_sts_policy)
+
+    def _untold(self, domain: ObjectKey) -> Extra | None:
+        """What can be said of a domain without asking anybody; None if there are keys to be read first."""
+        held = self._around.store.domains.get(domain)
+        if held is None or held.item is None or held.item.spec.dkim.mode != "Disabled":
+            return None
+        service = self._around.store.services.get(service_of(held.item))
+        if service is None or service.item is None:
+            return None
+        states = not_checked(dns_records(held.item, service.item, ()))
+        records = tuple(msgspec.to_builtins(record) for record in record_statuses(states))
+        condition = dns_condition(states)
+        said = Said(condition.type, condition.status, condition.reason, condition.message)
+        return Extra((said,), records, mta_sts_policy(held.item, service.item) or "")
 
     async def keep_up(self) -> None:
         """Go on for ever."""
