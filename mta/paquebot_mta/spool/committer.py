@@ -1,6 +1,6 @@
-"""Group commit: one thread writes and syncs whatever was queued while the last sync ran; there is no timer.
+"""Group commit: one thread writes and syncs whatever was queued while the last sync ran, and while the loop was busy.
 
-The thread is woken once for all that one turn of the event loop queued, not for each: a wake-up costs more than a job.
+The event loop decides when a batch starts: not before the last one has ended and no session has work that is ready.
 Order of every batch: append, fdatasync, read the owner block from the volume, and only then tell the waiting
 coroutines. Any error poisons the segment: its descriptor is never synced again (the kernel reports a lost page once
 and then forgets it), the batch fails, the next one goes to a new segment.
@@ -20,6 +20,7 @@ from paquebot_mta.spool.disk import Disk
 from paquebot_mta.spool.format import OVERHEAD_BYTES
 from paquebot_mta.spool.options import JournalOptions, fault, no_space
 from paquebot_mta.spool.owner import Ownership
+from paquebot_mta.spool.quiet import Quiet
 from paquebot_mta.spool.segment import NewRecord, Segment, SegmentFactory, SegmentWriter
 from paquebot_mta.spool.store import SpoolError
 
@@ -112,7 +113,8 @@ class Committer:
         self._loop = loop
         self._jobs: deque[Append] = deque()
         self._wake_ups: SimpleQueue[bool] = SimpleQueue()
-        self._announced = False
+        self._quiet = Quiet(loop, parts.monotonic, self._begin)
+        self._busy = False
         self._thread = Thread(target=self._run, name="spool-committer", daemon=True)
         self._writer: SegmentWriter | None = None
         self._began_at = 0.0
@@ -127,12 +129,12 @@ class Committer:
     def submit(self, job: Append) -> None:
         """Queue a job; on the event loop, never blocks."""
         self._jobs.append(job)
-        if not self._announced:
-            self._announced = True
-            self._loop.call_soon(self._announce)
+        if not self._busy:
+            self._quiet.ask()
 
-    def _announce(self) -> None:
-        self._announced = False
+    def _begin(self) -> None:
+        """Have the thread take what is there."""
+        self._busy = True
         self._wake_ups.put(True)
 
     def stop(self) -> None:
@@ -147,6 +149,8 @@ class Committer:
             while batch := self._gather():
                 outcomes, error = self._commit_or_rescue(batch)
                 self._tell(batch, outcomes, error)
+                if running:
+                    break
         self._retire()
 
     def _gather(self) -> list[Append]:
@@ -160,15 +164,17 @@ class Committer:
         return batch
 
     def _tell(self, batch: list[Append], outcomes: list[Placed | SpoolError], error: OSError | None) -> None:
-        if error is None and not _awaited(batch):
-            return  # a write that was not synced proves nothing
         try:
             self._loop.call_soon_threadsafe(self._settle, batch, outcomes, error)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
 
     def _settle(self, batch: list[Append], outcomes: list[Placed | SpoolError], error: OSError | None) -> None:
-        self._parts.observe(error)
+        self._busy = False
+        if self._jobs:
+            self._quiet.ask()
+        if error is not None or _awaited(batch):  # a write that was not synced proves nothing
+            self._parts.observe(error)
         for job, outcome in zip(batch, outcomes, strict=True):
             if job.settle is not None:
                 job.settle(outcome)
