@@ -16,6 +16,7 @@ import msgspec
 from paquebot_operator.api.core import Secret
 from paquebot_operator.api.maildomain import MailDomain
 from paquebot_operator.api.mailservice import MailService
+from paquebot_operator.api.status import DnsRecord
 from paquebot_operator.cluster.api import Api
 from paquebot_operator.cluster.errors import AbsentError, ClusterError
 from paquebot_operator.cluster.resources import SECRETS, Place
@@ -107,8 +108,7 @@ class Publisher:
             before = self._before(domain)
             return before if before.dns_records else self._untold(domain) or before
         conditions = tuple(Said(each.type, each.status, each.reason, each.message) for each in found.conditions)
-        records = tuple(msgspec.to_builtins(record) for record in found.dns_records)
-        return Extra(conditions, records, found.mta_sts_policy)
+        return Extra(conditions, _spelled(found.dns_records), found.mta_sts_policy)
 
     def _untold(self, domain: ObjectKey) -> Extra | None:
         """What can be said of a domain without asking anybody; None if there are keys to be read first."""
@@ -119,7 +119,7 @@ class Publisher:
         if service is None or service.item is None:
             return None
         states = not_checked(dns_records(held.item, service.item, ()))
-        records = tuple(msgspec.to_builtins(record) for record in record_statuses(states))
+        records = _spelled(record_statuses(states))
         condition = dns_condition(states)
         said = Said(condition.type, condition.status, condition.reason, condition.message)
         return Extra((said,), records, mta_sts_policy(held.item, service.item) or "")
@@ -174,10 +174,9 @@ class Publisher:
         held = self._around.store.services.get(service_of(domain))
         if held is None or held.item is None:
             return
-        before = self._found.get(key)
-        found = await self._made(key, domain, held.item, before.states if before is not None else ())
-        self._found[key] = found
-        if before is None or (before.conditions, before.states) != (found.conditions, found.states):
+        said, before = self.said_of(key), self._found.get(key)
+        self._found[key] = await self._made(key, domain, held.item, before.states if before is not None else ())
+        if self.said_of(key) != said:
             self._around.tell(key)
 
     async def _made(
@@ -236,6 +235,11 @@ class Publisher:
             if each.get("type") in _TYPES
         )
         return Extra(said, tuple(status.get("dnsRecords", ())), status.get("mtaStsPolicy", ""))
+
+
+def _spelled(records: tuple[DnsRecord, ...]) -> tuple[dict[str, Any], ...]:
+    """As the API server gives them back: it fills in the default of ``present``."""
+    return tuple({"present": record.present, **msgspec.to_builtins(record)} for record in records)
 
 
 def _status(held: bytes) -> dict[str, Any]:
