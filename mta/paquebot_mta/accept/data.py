@@ -82,7 +82,7 @@ class DataSession(TransactionSession):
         if content and intake is not None:
             await intake.feed(content)
         if rest is None:
-            return False
+            return len(self._input) > 0  # what came while the draft was written: perhaps nothing more will come
         self._input.feed(rest)
         self._content = None
         if isinstance(reader, DataReader):
