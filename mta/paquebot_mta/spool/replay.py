@@ -69,6 +69,7 @@ class Recovered:
         generation: greatest one in use.
         segments: those that were not known before.
         late: of a directory that was read before: results about messages found then, and the segment they are in.
+        reread: segments that could not be read before; ``release`` them once their messages are served.
     """
 
     homes: Sequence[Home]
@@ -80,11 +81,17 @@ class Recovered:
     held: int = 0
     segments: list[Segment] = field(default_factory=list)
     late: list[tuple[Segment, records.Results]] = field(default_factory=list)
+    reread: set[Segment] = field(default_factory=set)
 
     def enter(self) -> None:
         """Let the directories know their new segments; on the event loop, if they are served already."""
         for segment in self.segments:
             segment.home.segments[segment.segment_id] = segment
+
+    def release(self) -> None:
+        """Hold back no more what could be read at last."""
+        for segment in self.reread:
+            segment.held = segment.unread = False
 
 
 class Replay:
@@ -122,32 +129,44 @@ class Replay:
         self._void_moved()
         self._restore()
         self._pin()
+        if any(segment.unread for segment in self._result.segments):  # it may hold the results of any of them
+            self._result.possible_duplicates = sum(found.entry.live for found in self._result.messages)
         return self._result
 
     def _read_segment(self, home: Home, segment_id: int, name: str) -> None:
         known = home.segments.get(segment_id)
         segment = known or Segment(home, segment_id, 0, 0.0, sealed=True)
         try:
-            if known is None or known.seed == 0:  # a file without a header may have got one since
-                self._read_file(segment, read_header(self._disk, f"{home.path}/{name}"))
-            elif not known.held:
-                self._read_records(known)
+            self._read(segment, f"{home.path}/{name}")
         except FileNotFoundError:
             return  # its owner gave it back before it lost the directory
         except OSError:
             if known is not None:
                 return  # nothing new can be read now; what was read before is served all the same
-            segment.held = True  # one file that can't be read must not stop the others
+            segment.held = segment.unread = True  # one file that can't be read must not stop the others
             self._result.held += 1
         if known is None:
             self._result.segments.append(segment)
+
+    def _read(self, segment: Segment, path: str) -> None:
+        """Read what was not read before.
+
+        Raises:
+            OSError: it can't be read now; a later try goes on from there.
+        """
+        if segment.seed == 0:  # a file without a header may have got one since
+            self._read_file(segment, read_header(self._disk, path))
+        elif segment.unread or not segment.held:
+            self._read_records(segment)
+        if segment.unread:
+            self._result.reread.add(segment)
 
     def _read_file(self, segment: Segment, header: SegmentHeader | None) -> None:
         home = segment.home
         if header is None:
             self._note_headless(segment)
         elif not header.readable or (header.incarnation, header.segment_id) != (home.incarnation, segment.segment_id):
-            segment.held = True
+            segment.held, segment.unread = True, False
             self._result.held += 1
         else:
             segment.seed, segment.created_at, segment.private = header.seed, header.created_at, header.private
@@ -161,14 +180,14 @@ class Replay:
         finally:
             self._disk.close(fd)
         if size > HEADER_BYTES and data.count(0) != len(data):
-            segment.held = True
+            segment.held, segment.unread = True, False
             self._result.corrupt += 1
             quarantine(self._disk, self._layout, evidence_name(segment.path, 0), data)
 
     def _read_records(self, segment: Segment) -> None:
         for item in scan(self._disk, segment.path, segment.seed, segment.end):
             if isinstance(item, Damage):
-                if not self._again:
+                if segment.unread or not self._again:
                     self._note_damage(segment, item)
             else:
                 segment.end = item.end

@@ -40,6 +40,11 @@ class Home:
     last_beat_at: float | None = None
     segments: dict[int, "Segment"] = field(default_factory=dict)
 
+    @property
+    def unread(self) -> bool:
+        """Whether some of it could not be read so far."""
+        return any(segment.unread for segment in tuple(self.segments.values()))
+
 
 @dataclass(eq=False, repr=False, slots=True)
 class Segment:
@@ -51,7 +56,7 @@ class Segment:
         live: messages not final whose content lies here; ``live_bytes`` their records.
         pins: segments that must be gone before this one goes: this one holds results about messages in them.
         sealed: nothing is appended any more.
-        held: it can't be read by this version, so it stays.
+        held: it can't be read, so it stays; ``unread``: for now, as the volume was out of order. It is tried again.
     """
 
     home: Home
@@ -65,6 +70,7 @@ class Segment:
     pins: set["Segment"] = field(default_factory=set)
     sealed: bool = False
     held: bool = False
+    unread: bool = False
 
     @property
     def path(self) -> str:

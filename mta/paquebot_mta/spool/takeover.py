@@ -182,8 +182,10 @@ async def _take_late(parts: JournalParts, home: Home, late: Recovered) -> None:
     late.enter()
     for segment, results in late.late:
         _apply_late(parts, segment, results)
-    fresh = [found for found in late.messages if found.origin is None]  # a moved one was read before it moved
+    fresh = [found for found in late.messages if found.origin is None or found.segment in late.reread]
+    fresh = [found for found in fresh if not _is_served(parts, found)]
     await serve(parts, fresh)
+    late.release()
     if fresh or late.late:
         details: dict[str, str | int | float | bool] = {
             "incarnation": home.incarnation,
@@ -194,6 +196,13 @@ async def _take_late(parts: JournalParts, home: Home, late: Recovered) -> None:
     if home.proven:
         home.guarded_until = 0.0
         parts.janitor.sweep_soon()
+
+
+def _is_served(parts: JournalParts, found: Found) -> bool:
+    """Whether the message that this one is a copy of is served by us already."""
+    incarnation, msgid = found.origin or ("", "")
+    entry = parts.index.get(msgid) if msgid else None
+    return entry is not None and entry.segment.home.incarnation == incarnation
 
 
 def _apply_late(parts: JournalParts, segment: Segment, results: Results) -> None:
