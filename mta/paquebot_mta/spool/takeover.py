@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
-from paquebot_mta.mail.ids import new_msgid
+from paquebot_mta.mail.ids import Msgid, new_msgid
 from paquebot_mta.spool.committer import FULL, LostOwnershipError, Placed
 from paquebot_mta.spool.format import Kind
 from paquebot_mta.spool.index import by_message
@@ -200,8 +200,10 @@ async def _take_late(parts: JournalParts, home: Home, late: Recovered) -> None:
 
 def _is_served(parts: JournalParts, found: Found) -> bool:
     """Whether the message that this one is a copy of is served by us already."""
-    incarnation, msgid = found.origin or ("", "")
-    entry = parts.index.get(msgid) if msgid else None
+    if found.origin is None:
+        return False
+    incarnation, msgid = found.origin
+    entry = parts.index.get(Msgid(msgid))
     return entry is not None and entry.segment.home.incarnation == incarnation
 
 
