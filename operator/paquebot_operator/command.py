@@ -35,7 +35,7 @@ _log: Final = logging.getLogger("paquebot.operator")
               help="Namespace to serve; may be given several times. Without it: all of the cluster.")  # fmt: skip
 @click.option("--lease", default="paquebot-operator", show_default=True, help="Name of the Lease.")
 @click.option("--listen", default="0.0.0.0:8080", show_default=True, metavar="ADDRESS:PORT",
-              help="Where /healthz, /readyz and /metrics are served.")  # fmt: skip
+              help="Where /healthz, /readyz and /metrics are served; :PORT is all addresses.")  # fmt: skip
 @click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), envvar="KUBECONFIG",
               help="How to reach the API server; in a pod its service account.")  # fmt: skip
 @click.option("--resync-seconds", default=300, type=click.IntRange(10, 3600), show_default=True,
@@ -78,7 +78,7 @@ async def _run(settings: Settings, kubeconfig: Path | None, place: Place, listen
     host, _, port = listen.rpartition(":")
     standby = _Standby()
     close = await serve(
-        host.strip("[]"),
+        host.strip("[]") or None,
         int(port),
         alive=lambda: standby.waiting or core.is_alive(),
         ready=lambda: standby.waiting or core.is_ready,

@@ -5,6 +5,7 @@ of the metrics and counted there. It promises never to change anything.
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
@@ -181,12 +182,25 @@ def _worker_config(status: Status) -> WorkerConfig:
 async def start_admin_port(host: str, port: int, sources: Sequence[Source]) -> Running:
     """Serve the port on an address literal; port 0 lets the system choose (see ``address``).
 
+    ``::`` is every address of both families, and of IPv4 alone on a machine without IPv6.
+
     Raises:
         OSError: the address can't be bound.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listening = _listen(host, port)
     listening.setblocking(False)
-    shown = f"[{host}]" if ":" in host else host
-    address = f"{shown}:{listening.getsockname()[1]}"
-    return Running(address, await serve(AdminPort(sources).routes(), listening))
+    bound, number = listening.getsockname()[:2]
+    shown = f"[{bound}]" if ":" in bound else bound
+    return Running(f"{shown}:{number}", await serve(AdminPort(sources).routes(), listening))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if host != "::":
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            raise
+    return socket.create_server(("", port), backlog=BACKLOG)

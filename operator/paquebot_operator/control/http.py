@@ -10,9 +10,13 @@ METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def serve(
-    host: str, port: int, *, alive: Callable[[], bool], ready: Callable[[], bool], metrics: Callable[[], bytes]
+    host: str | None, port: int, *, alive: Callable[[], bool], ready: Callable[[], bool], metrics: Callable[[], bytes]
 ) -> Callable[[], Awaitable[None]]:
-    """Listen, and return the coroutine function that stops it. Raises OSError if the address can't be bound."""
+    """Listen, and return the coroutine function that stops it; without a host on all addresses, IPv4 and IPv6.
+
+    Raises:
+        OSError: the address can't be bound.
+    """
 
     def answer(check: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(_request: web.Request) -> web.Response:

@@ -17,6 +17,7 @@ from paquebot_operator.control.programming import Programming
 from paquebot_operator.control.rollout import Follow, Rollout
 from paquebot_operator.control.status_queue import Wish
 from paquebot_operator.desired.names import service_label
+from paquebot_operator.desired.services import client_ip_condition
 
 MAX_PODS: Final = 100
 MAX_REASON: Final = 1_000
@@ -74,6 +75,10 @@ class ServiceState:
         judged = [_invalid(fault)] if fault else merged(mine)
         conditions = [*judged, self._service_programmed()]
         conditions.append(ready_of(conditions))
+        # Mail goes without it, so it says nothing of Ready.
+        addresses = client_ip_condition(service)
+        if addresses is not None:
+            conditions.append(Said(addresses.type, addresses.status, addresses.reason, addresses.message))
         follows = self.rollout.follows
         fields = {
             "replicas": len(follows),

@@ -61,7 +61,8 @@ def _options(service: MailService) -> list[str]:
         "--spool": paths.SPOOL,
         "--runtime": paths.RUNTIME,
         "--workers": service.spec.pods.workers,
-        "--admin": f"0.0.0.0:{admin_port(service)}",  # the operator, Prometheus and the kubelet come from outside
+        # The operator, Prometheus and the kubelet come from outside, by IPv4 or IPv6.
+        "--admin": f"[::]:{admin_port(service)}",
         "--grace-seconds": drain_seconds(service),
         "--log-format": "json",
     }

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -148,3 +150,30 @@ async def test_garbage_on_the_port_is_refused_and_the_next_request_served() -> N
     async with aiohttp.ClientSession(f"http://{running.address}") as client:
         assert (await _json(client, "/healthz"))[0] == 200
     await running.close()
+
+
+async def _health_on_any(*hosts: str) -> list[int]:
+    """What a port of every address answers on these."""
+    running = await start_admin_port("::", 0, [FakeControls(0)])
+    number, found = running.address.rpartition(":")[2], []
+    for host in hosts:
+        async with aiohttp.ClientSession(f"http://{host}:{number}") as client:
+            found.append((await _json(client, "/healthz"))[0])
+    await running.close()
+    return found
+
+
+async def test_the_port_of_every_address_answers_both_families() -> None:
+    assert await _health_on_any("127.0.0.1", "[::1]") == [200, 200]
+
+
+async def test_the_port_of_every_address_is_there_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = socket.create_server
+
+    def without_ipv6(address: tuple[str, int], **options: Any) -> socket.socket:
+        if options.get("family") == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return create(address, **options)
+
+    monkeypatch.setattr(socket, "create_server", without_ipv6)
+    assert await _health_on_any("127.0.0.1") == [200]

@@ -153,6 +153,18 @@ async def test_an_object_that_is_refused_is_told_and_mail_goes_on(cluster: FakeC
         await until(lambda: cluster.condition(MAIL_SERVICES, SERVICE, "Programmed") == refused, "told")
 
 
+async def test_a_service_says_whether_it_sees_its_clients_addresses(cluster: FakeCluster, pool: Pool) -> None:
+    outside = {"type": "NodePort", "externalTrafficPolicy": "Cluster"}
+    cluster.put(quiet_service(listeners=[{"name": "mx", "port": 2525, "service": outside}]))
+    async with working(cluster, pool):
+        pool.add("pod-0")
+        await until(lambda: service_ready(cluster), "ready all the same: mail goes")
+        told = cluster.condition(MAIL_SERVICES, SERVICE, "ClientIPPreserved")
+        assert told == ("False", "ExternalTrafficPolicyCluster")
+        cluster.put(quiet_service())
+        await until(lambda: cluster.condition(MAIL_SERVICES, SERVICE, "ClientIPPreserved")[0] == "", "nothing to say")
+
+
 async def test_an_api_server_that_is_away_is_waited_for(cluster: FakeCluster, pool: Pool) -> None:
     await settled(cluster, pool)
     async with working(cluster, pool):

@@ -156,5 +156,5 @@ def test_what_a_running_mta_cannot_take_over_starts_pods_anew(spec: Json) -> Non
 
 def test_the_admin_port_gives_way_to_a_listener() -> None:
     found = container(listeners=[listener(port=9025)])
-    assert "--admin=0.0.0.0:9026" in found["command"]
+    assert "--admin=[::]:9026" in found["command"]
     assert found["readinessProbe"]["httpGet"]["port"] == 9026
