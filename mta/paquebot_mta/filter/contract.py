@@ -3,7 +3,6 @@
 A filter decides; it never answers a client, writes to the spool or emits events: the chain does that for all.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -43,20 +42,34 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldEdit:
+    """A change of one header field of a message as it came; ``paquebot_mta.filter.fields`` applies it.
+
+    Attributes:
+        name: in any case.
+        occurrence: 1 is the first field of that name, 0 all of them.
+        value: what it becomes, a field that is missing is added; None removes it.
+    """
+
+    name: str
+    occurrence: int = 0
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What a judge of content wants done with a message, beside its decision.
 
     Attributes:
         prepend: header fields, complete lines with CRLF, put in front of the message (before our Received).
-        remove: names of header fields -> which occurrence (1 is the first, 0 all).
-        replace: name -> new value; the first such field becomes it, or it is added.
+        edits: of the fields that the message has, in order.
         body: a new body, None to leave it.
-        reverse_path: a new one; add_recipients, remove_recipients: addresses.
+        reverse_path: a new one, empty for the null one; add_recipients, remove_recipients: addresses without <>. A
+            message of which no recipient is left is accepted and dropped.
     """
 
     prepend: tuple[bytes, ...] = ()
-    remove: Mapping[str, int] = field(default_factory=dict)
-    replace: Mapping[str, str] = field(default_factory=dict)
+    edits: tuple[FieldEdit, ...] = ()
     body: bytes | None = None
     reverse_path: str | None = None
     add_recipients: tuple[str, ...] = ()
@@ -100,17 +113,25 @@ class LineFilter(Protocol):
         """Forget it."""
 
 
+Failing = Literal["timeout", "crash", "protocol", "table"]
+
+
 class FilterError(Exception):
     """A filter is dead, late or broke the protocol; its ``on_failure`` decides what becomes of the phase."""
 
+    def __init__(self, cause: str = "", reason: Failing = "crash") -> None:
+        """Keep the cause for the log, and the reason for metrics: late, dead, garbage, or a table gave no answer."""
+        super().__init__(cause)
+        self.reason: Failing = reason
+
 
 class Filter(Protocol):
-    """One filter, for all sessions.
+    """One filter, for all sessions; it lives from ``start`` to ``close``, over changes of the configuration.
 
     Attributes:
         name: from the configuration; label of metrics.
         kind: as filter-report spells it.
-        phases: where it is asked; nothing else costs anything.
+        phases: where it is asked; nothing else costs anything. May change while it runs (a program registers late).
         judges_content: whether ``judge`` is wanted before the commit. streams: whether ``open_lines`` is.
     """
 
@@ -123,7 +144,7 @@ class Filter(Protocol):
     async def decide(self, phase: Phase, facts: Facts, parameter: str) -> Decision:
         """Decide a phase; parameters as in the protocol (address without <>, ``rdns|src`` for connect).
 
-        Has a deadline of its own. Raises FilterError.
+        Has a deadline of its own. Raises FilterError. ``data-line`` is never asked here.
         """
 
     async def judge(self, facts: Facts, content: Content) -> tuple[Decision, Changes]:
@@ -134,3 +155,12 @@ class Filter(Protocol):
 
     def forget(self, session: SessionId) -> None:
         """The session ended: nothing more will be asked for it."""
+
+    def trouble(self) -> str:
+        """Why it can't answer now, for people; empty while all is well. A pod is not ready meanwhile."""
+
+    async def start(self) -> None:
+        """Begin, on the event loop; what takes longer goes on in the background. Never raises."""
+
+    async def close(self) -> None:
+        """End: no session uses it any more."""

@@ -1,0 +1,62 @@
+"""Header fields that filters add, change and remove, as bytes; what is not touched stays as it came.
+
+Whatever a filter says, no control character reaches a message, no field breaks out of its line, and no value makes an
+empty line: values come from programs and services that are asked over the network.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from paquebot_mta.filter.contract import FieldEdit
+from paquebot_mta.mail.header import HEADER_BYTES, scan_fields
+
+VALUE_OCTETS: Final = 65_536
+"""Longer values are cut."""
+_NAME: Final = re.compile(r"[!-9;-~]{1,76}")
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def is_field_name(name: str) -> bool:
+    """Whether a text can be the name of a header field (RFC 5322, 2.2)."""
+    return _NAME.fullmatch(name) is not None
+
+
+def encode_field(name: str, value: str) -> bytes:
+    """Make one field with its line end; lines of the value are folded ones (RFC 5322, 2.2.3).
+
+    Raises:
+        ValueError: the name can't be one.
+    """
+    if not is_field_name(name):
+        raise ValueError(f"not the name of a header field: {name[:80]!r}")
+    lines = [_CONTROL.sub("?", line).rstrip(" \t") for line in _LINE_END.split(value[:VALUE_OCTETS])]
+    first, *folded = lines
+    kept = [first.strip(" \t"), *(line if line[:1] in {" ", "\t"} else f"\t{line}" for line in folded if line)]
+    return f"{name}: ".encode() + "\r\n".join(kept).encode("utf-8", "replace") + b"\r\n"
+
+
+def edit_header(header: bytes, edits: Sequence[FieldEdit]) -> bytes:
+    """Apply edits, in order, to a header section with or without the empty line at its end.
+
+    Occurrences count the fields as they were before the first edit, so that one edit never moves another's.
+
+    Raises:
+        ValueError: a value is wanted for what can't be the name of a field.
+    """
+    if not edits:
+        return header
+    fields = list(scan_fields(header, max(len(header), HEADER_BYTES)))
+    end = fields[-1].end if fields else 0
+    kept: list[bytes] = [header[field.start : field.end] for field in fields]
+    added = b""
+    for edit in edits:
+        name = edit.name.lower().encode()
+        places = [place for place, field in enumerate(fields) if field.name.lower() == name]
+        wanted = places if edit.occurrence == 0 else places[edit.occurrence - 1 : edit.occurrence]
+        line = b"" if edit.value is None else encode_field(edit.name, edit.value)
+        for place in wanted:
+            kept[place], line = line, b""
+        added += line
+    return b"".join(kept) + added + header[end:]
