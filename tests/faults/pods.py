@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +16,7 @@ from tests.support.load import Load, Witness, run_load
 from tests.support.paquebot_config import PaquebotSettings
 from tests.support.processes import find_program
 
+MTA = "paquebot_mta"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 DEFAULTS = Queue(minimum_free_percent=0)
 QUICK = Queue(minimum_free_percent=0, lease_seconds=1)
@@ -23,9 +24,15 @@ QUICK = Queue(minimum_free_percent=0, lease_seconds=1)
 
 
 class Pod(TracedPaquebot):
-    """One instance; with a `machine` it believes to be on another one, so that locks prove nothing to it."""
+    """One instance; with a `machine` it believes to be on another one, so that locks prove nothing to it.
 
-    def __init__(self, directory: Path, settings: PaquebotSettings, spool: Path, *, machine: bool = False) -> None:
+    `entry` is the module that starts it.
+    """
+
+    def __init__(
+        self, directory: Path, settings: PaquebotSettings, spool: Path, *, machine: bool = False, entry: str = MTA
+    ) -> None:
+        self._entry = entry
         directory.mkdir()
         (directory / "spool").symlink_to(spool)
         self._machine = directory / "boot_id" if machine else None
@@ -34,10 +41,11 @@ class Pod(TracedPaquebot):
         super().__init__(directory, settings)
 
     def _argv(self) -> list[str]:
+        argv = [self._entry if word == MTA else word for word in super()._argv()]
         if self._machine is None:
-            return super()._argv()
+            return argv
         script = f'mount --bind "$0" {BOOT_ID} && exec "$@"'
-        return [find_program("unshare"), "-m", "sh", "-c", script, str(self._machine), *super()._argv()]
+        return [find_program("unshare"), "-m", "sh", "-c", script, str(self._machine), *argv]
 
     def stop_beating(self) -> None:
         """Pause it, as a node that hangs does."""
@@ -53,16 +61,26 @@ class Pod(TracedPaquebot):
 
 
 class Pool:
-    """The pods, and where their mail arrives."""
+    """The pods, one for each of `settings`, and the volume that they share: `spool`, made if it isn't there."""
 
-    def __init__(self, directory: Path, settings: PaquebotSettings, size: int, *, machines: bool) -> None:
-        self.spool = directory / "volume"
-        self.spool.mkdir()
-        places = [directory / f"pod-{number}" for number in range(size)]
-        with ThreadPoolExecutor(size) as starting:
-            started = [starting.submit(Pod, place, settings, self.spool, machine=machines) for place in places]
+    def __init__(
+        self,
+        directory: Path,
+        settings: Sequence[PaquebotSettings],
+        *,
+        machines: bool = False,
+        spool: Path | None = None,
+        entry: str = MTA,
+    ) -> None:
+        self.spool = spool or directory / "volume"
+        self.spool.mkdir(exist_ok=True)
+        with ThreadPoolExecutor(len(settings)) as starting:
+            started = [
+                starting.submit(Pod, directory / f"pod-{number}", each, self.spool, machine=machines, entry=entry)
+                for number, each in enumerate(settings)
+            ]
         self.pods = [each.result() for each in started if each.exception() is None]
-        if len(self.pods) < size:
+        if len(self.pods) < len(settings):
             self.close()
             raise next(error for each in started if (error := each.exception()) is not None)
 
@@ -98,7 +116,7 @@ def running_pool(
     directory: Path, settings: PaquebotSettings, size: int = 3, *, queue: Queue = QUICK, machines: bool = False
 ) -> Iterator[Pool]:
     """Run a pool to the end of the block."""
-    pool = Pool(directory, replace(settings, queue=queue), size, machines=machines)
+    pool = Pool(directory, [replace(settings, queue=queue)] * size, machines=machines)
     try:
         yield pool
     finally:

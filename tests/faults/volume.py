@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import CommandResult, run_command
+from tests.support.processes import CommandResult, run_command, wait_until
 
 SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = struct.pack("I", 2)
@@ -19,12 +19,12 @@ SIZE_BYTES = 192 * 1024 * 1024
 class Volume:
     """The volume, mounted at ``path``."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, size_bytes: int = SIZE_BYTES) -> None:
         self._image = directory / "volume.img"
         self.path = directory / "volume"
         self.path.mkdir()
         with self._image.open("wb") as image:
-            image.truncate(SIZE_BYTES)
+            image.truncate(size_bytes)
         run_command(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(self._image)]).checked()
         self._mount().checked()
 
@@ -37,9 +37,16 @@ class Volume:
             os.close(root)
 
     def power_on(self) -> None:
-        """Mount it again, as a boot would: the journal is replayed. Nobody may have a file open."""
-        run_command(["umount", str(self.path)]).checked()
+        """Mount it again, as a boot would: the journal is replayed. Nobody may have a file open.
+
+        Mount namespaces of processes that were killed take a moment to vanish, and hold it until then.
+        """
+        wait_until(lambda: run_command(["umount", str(self.path)]).returncode == 0, "the end of all users", 20.0)
+        wait_until(lambda: not self._loops(), "the end of the loop device", 20.0)
         self._mount().checked()
+
+    def _loops(self) -> bytes:
+        return run_command(["losetup", "-j", str(self._image)]).checked().stdout
 
     def close(self) -> None:
         """Unmount it, whatever state it is in."""

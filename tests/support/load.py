@@ -22,7 +22,8 @@ BODY_END = b"end of body\r\n"
 class Load:
     """So many messages by so many sessions in parallel, each of about `length_bytes`, tokens starting with `name`.
 
-    With several `recipients` the messages take turns. A session ends when its connection breaks.
+    With several `recipients` the messages take turns. A session ends when its connection breaks; it rests for
+    `pause_seconds` before each message.
     """
 
     sessions: int = 20
@@ -31,6 +32,7 @@ class Load:
     recipients: tuple[str, ...] = ("alice@example.test",)
     name: str = "load"
     messages_per_connection: int = 10
+    pause_seconds: float = 0.0
 
 
 @dataclass
@@ -56,14 +58,20 @@ class Witness:
 
 
 def run_load(
-    port: int, load: Load, *, after_acked: int = 0, then: Callable[[], object] | None = None, pause_seconds: float = 0.0
+    port: int,
+    load: Load,
+    *,
+    after_acked: int = 0,
+    then: Callable[[], object] | None = None,
+    pause_seconds: float = 0.0,
+    witness: Witness | None = None,
 ) -> Witness:
     """Send a load to its end, or until the server is gone.
 
     `then` is called in a thread once `after_acked` messages were acknowledged and `pause_seconds` more have passed;
-    it may end the server.
+    it may end the server. What is seen goes into `witness`, which other threads may look at.
     """
-    witness = Witness()
+    witness = witness or Witness()
     disturber = threading.Thread(target=_disturb, args=(witness, after_acked, then, pause_seconds), daemon=True)
     disturber.start()
     asyncio.run(_Client(port, load, witness).run())
@@ -114,6 +122,7 @@ class _Client:
                 number = next(self._numbers, None)
                 if number is None:
                     return False
+                await asyncio.sleep(self._load.pause_seconds)
                 await self._message(reader, writer, number)
             writer.write(b"QUIT\r\n")
             return True

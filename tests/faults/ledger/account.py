@@ -1,0 +1,162 @@
+"""The books of a ledger: every acknowledged message against what became of it. Pure; the oracle, which can fail."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, fields
+
+from tests.faults.ledger.plan import Kind
+from tests.faults.ledger.sink import SLOW_SECONDS, UNKNOWN, Arrival
+from tests.support.load import Witness
+
+NEAR_SECONDS = SLOW_SECONDS + 1.0
+"""A delivery that was under way when a process was struck may be noted so long before or after."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One crash point.
+
+    Attributes:
+        hit: names of the processes that it hit, as they say in EHLO.
+        began_at, ended_at: monotonic seconds.
+        takeover_seconds: from the death to the first delivery of the dead one's mail by another; None if not measured.
+        overdue: it was measured, and nothing came in time.
+    """
+
+    kind: Kind
+    hit: frozenset[str]
+    began_at: float
+    ended_at: float
+    takeover_seconds: float | None = None
+    overdue: bool = False
+
+
+@dataclass(frozen=True)
+class Account:
+    """The counts, in messages.
+
+    Attributes:
+        points: crash points, of all kinds.
+        accepted: acknowledged by a 250; ``unanswered``: sent whole, but no reply came; ``refused``: another reply.
+        delivered: acknowledged and arrived; ``bounced``: acknowledged and the sender was notified.
+        queued: acknowledged and still waiting at the end.
+        unanswered_delivered: of those without a reply, arrived or notified of.
+        duplicates: copies beyond the first, of messages and of notifications.
+        possible_duplicates: INTENT without RESULT, as the processes have counted.
+        unexplained: duplicates whose earlier copy was brought by a process that nothing had struck around then, and
+            messages that were notified of though they could be delivered, or the other way round.
+        altered: copies whose body isn't what was sent.
+        strangers: copies of what nobody sent.
+        lost: acknowledged, and nothing became of it.
+        measured, overdue: takeovers after a death, and those that took too long to wait for.
+    """
+
+    points: int
+    accepted: int
+    unanswered: int
+    refused: int
+    delivered: int
+    bounced: int
+    queued: int
+    unanswered_delivered: int
+    duplicates: int
+    possible_duplicates: int
+    unexplained: int
+    altered: int
+    strangers: int
+    lost: int
+    measured: int
+    overdue: int
+    takeover_p50_seconds: float
+    takeover_p99_seconds: float
+    takeover_most_seconds: float
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Name what may not be."""
+        wrong = [name for name in ("lost", "altered", "strangers", "unexplained", "overdue") if getattr(self, name)]
+        return (*wrong, *(["uncounted duplicates"] if self.duplicates > self.possible_duplicates else []))
+
+    def table(self) -> str:
+        """Spell it for people."""
+        return "".join(f"  {each.name.replace('_', ' '):<24}{getattr(self, each.name):>10}\n" for each in fields(self))
+
+
+def account(
+    witness: Witness,
+    arrivals: Sequence[Arrival],
+    queued: Collection[str],
+    points: Sequence[Point],
+    possible_duplicates: int,
+) -> Account:
+    """Balance what the clients saw with what arrived and what still waits (tokens)."""
+    copies, notices = _by_token(arrivals, notifications=False), _by_token(arrivals, notifications=True)
+    acked, unknown = witness.acked.keys(), witness.unknown
+    ended = copies.keys() | notices.keys()
+    known = {token: found for token, found in copies.items() if token in witness.sent}
+    takeovers = sorted(point.takeover_seconds for point in points if point.takeover_seconds is not None)
+    return Account(
+        points=len(points),
+        accepted=len(acked),
+        unanswered=len(unknown),
+        refused=len(witness.refused),
+        delivered=len(acked & copies.keys()),
+        bounced=len(acked & notices.keys()),
+        queued=len((acked & set(queued)) - ended),
+        unanswered_delivered=len(unknown & ended),
+        duplicates=_beyond_first(known) + _beyond_first(notices),
+        possible_duplicates=possible_duplicates,
+        unexplained=_unexplained([*known.values(), *notices.values()], points) + _misled(witness, copies, notices),
+        altered=sum(each.digest != witness.sent[token] for token, found in known.items() for each in found),
+        strangers=len(ended - witness.sent.keys()),
+        lost=len(acked - ended - set(queued)),
+        measured=len(takeovers),
+        overdue=sum(point.overdue for point in points),
+        takeover_p50_seconds=_share(takeovers, 0.5),
+        takeover_p99_seconds=_share(takeovers, 0.99),
+        takeover_most_seconds=_share(takeovers, 1.0),
+    )
+
+
+def kinds_table(points: Iterable[Point]) -> str:
+    """Count the crash points by kind."""
+    counts = Counter(point.kind for point in points)
+    return "".join(f"  {kind:<24}{count:>10}\n" for kind, count in counts.most_common())
+
+
+def _by_token(arrivals: Sequence[Arrival], *, notifications: bool) -> dict[str, list[Arrival]]:
+    found = defaultdict[str, list[Arrival]](list)
+    for each in arrivals:
+        if each.is_notification is notifications:
+            found[each.token].append(each)
+    return dict(found)
+
+
+def _beyond_first(found: dict[str, list[Arrival]]) -> int:
+    return sum(len(each) - 1 for each in found.values())
+
+
+def _unexplained(groups: Iterable[list[Arrival]], points: Sequence[Point]) -> int:
+    """Count copies that were followed by another one, though nothing happened to who brought them."""
+    return sum(not _was_struck(earlier, points) for group in groups for earlier in group[:-1])
+
+
+def _was_struck(arrival: Arrival, points: Sequence[Point]) -> bool:
+    return any(
+        arrival.by in point.hit and point.began_at - NEAR_SECONDS <= arrival.at <= point.ended_at + NEAR_SECONDS
+        for point in points
+    )
+
+
+def _misled(witness: Witness, copies: dict[str, list[Arrival]], notices: dict[str, list[Arrival]]) -> int:
+    """Count what ended in the way that is meant for others."""
+    delivered = (witness.recipients.get(token) == UNKNOWN for token in copies)
+    notified = (witness.recipients.get(token, UNKNOWN) != UNKNOWN for token in notices)
+    return sum(delivered) + sum(notified)
+
+
+def _share(values: Sequence[float], share: float) -> float:
+    """Return the quantile of sorted values; 0 if there are none."""
+    return round(values[min(int(len(values) * share), len(values) - 1)], 2) if values else 0.0
