@@ -15,7 +15,7 @@ from paquebot_mta.config.service import Resolver as ResolverConfig
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.resolver.cache import AnswerCache
 from paquebot_mta.resolver.questions import Answer, RdType, Status
-from paquebot_mta.resolver.servers import find_servers
+from paquebot_mta.resolver.servers import find_cluster_domain, find_servers
 from paquebot_mta.resolver.transport import Server, Transport
 from paquebot_mta.resolver.wire import ERROR, MAX_CHAIN, NameLeads, read_answer
 
@@ -36,11 +36,13 @@ QUESTIONS_AT_ONCE = 100
 class DnsResolver:
     """Answers from the cache or from the servers; equal questions at the same time are asked once.
 
-    Names are absolute: no search list. The AD bit is believed only if all servers are on this machine.
+    Names are absolute: no search list. Only ``NAME.NAMESPACE.svc`` gets the cluster's domain, as people write names of
+    Services so, and no public name ends in ``svc``. The AD bit is believed only if all servers are on this machine.
 
     Args:
         servers, timeout_seconds: where to ask, and how long for one question.
         cache_entries: bound of the cache.
+        cluster_domain: what Services' names lack; empty outside of a cluster.
         on_exchange: is told of each exchange with the servers.
         randbits: must be unpredictable.
         monotonic: seconds that never go back.
@@ -53,12 +55,14 @@ class DnsResolver:
         on_exchange: OnExchange,
         timeout_seconds: float = 5.0,
         cache_entries: int = 10_000,
+        cluster_domain: str = "",
         randbits: RandomBits = secrets.randbits,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transport = Transport(servers, timeout_seconds, randbits)
         self._trusted = all(ip_address(server.address).is_loopback for server in servers)
         self._cache = AnswerCache(cache_entries, monotonic)
+        self._cluster_domain = cluster_domain
         self._asking: dict[tuple[str, RdType], asyncio.Task[Answer]] = {}
         self._slots = asyncio.Semaphore(QUESTIONS_AT_ONCE)
         self._on_exchange = on_exchange
@@ -77,11 +81,12 @@ class DnsResolver:
             on_exchange=on_exchange,
             timeout_seconds=config.timeout_seconds,
             cache_entries=config.cache_entries,
+            cluster_domain=await find_cluster_domain(),
         )
 
     async def ask(self, name: str, rdtype: RdType) -> Answer:
         """Ask for one name and type."""
-        question = (name.lower().removesuffix("."), rdtype)
+        question = (self._absolute(name.lower().removesuffix(".")), rdtype)
         if (kept := self._cache.get(question)) is not None:
             return kept
         task = self._asking.get(question)
@@ -91,6 +96,9 @@ class DnsResolver:
             task.add_done_callback(lambda _: self._asking.pop(question, None))
         # One asker that goes away must not take the answer from the others.
         return await asyncio.shield(task)
+
+    def _absolute(self, name: str) -> str:
+        return f"{name}.{self._cluster_domain}" if self._cluster_domain and name.endswith(".svc") else name
 
     async def _ask_and_keep(self, name: str, rdtype: RdType) -> Answer:
         answer = await self._follow(name, rdtype)

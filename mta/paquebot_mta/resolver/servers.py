@@ -1,4 +1,4 @@
-"""Which servers to ask: from the settings, or from the machine's resolv.conf."""
+"""What the machine's resolv.conf and the settings say: which servers to ask, and the domain of a cluster's Services."""
 
 import asyncio
 from ipaddress import ip_address
@@ -39,11 +39,27 @@ async def find_servers(configured: tuple[str, ...], resolv_conf: Path = RESOLV_C
     """
     if configured:
         return tuple(parse_server(text) for text in configured)
+    return _nameservers(await _text_of(resolv_conf)) or (Server("127.0.0.1"),)
+
+
+async def find_cluster_domain(resolv_conf: Path = RESOLV_CONF) -> str:
+    """Give the domain that Services of a Kubernetes cluster are in, ``cluster.local`` mostly; empty outside of one.
+
+    A kubelet puts ``svc.DOMAIN`` into the search list of each pod.
+    """
+    for words in (line.lower().split() for line in (await _text_of(resolv_conf)).splitlines()):
+        if words[:1] == ["search"]:
+            for domain in words[1:]:
+                if domain.startswith("svc."):
+                    return domain.removeprefix("svc.").removesuffix(".")
+    return ""
+
+
+async def _text_of(path: Path) -> str:
     try:
-        text = await asyncio.to_thread(resolv_conf.read_text, encoding="utf-8", errors="replace")
+        return await asyncio.to_thread(path.read_text, encoding="utf-8", errors="replace")
     except OSError:
-        text = ""
-    return _nameservers(text) or (Server("127.0.0.1"),)
+        return ""
 
 
 def _nameservers(text: str) -> tuple[Server, ...]:

@@ -7,7 +7,7 @@ from paquebot_mta.config.actions import Action
 from paquebot_mta.config.service import MtaConfig
 from paquebot_operator.desired.context import Egress
 
-_SERVICE_NAME = re.compile(r"[-a-z0-9.]+\.(?P<namespace>[-a-z0-9]+)\.svc\..+")
+_SERVICE_NAME = re.compile(r"[-a-z0-9.]+\.(?P<namespace>[-a-z0-9]+)\.svc(?:\..+)?")
 
 
 def egress_of(config: MtaConfig) -> Egress:

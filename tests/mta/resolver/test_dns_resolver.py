@@ -189,6 +189,19 @@ async def test_settings_name_the_server() -> None:
         assert (await asked.ask("example.test", "A")).status == "ok"
 
 
+async def test_a_service_s_short_name_gets_the_cluster_s_domain_and_no_other_name_does() -> None:
+    zones = {
+        "dovecot.mail.svc.cluster.test": {"A": ["192.0.2.5"]},
+        "mail.example.test.cluster.test": {"A": ["192.0.2.6"]},
+    }
+    async with DnsServer(zones) as server:
+        asked = DnsResolver((Server(*server.address),), on_exchange=lambda _: None, cluster_domain="cluster.test")
+        assert (await asked.ask("Dovecot.mail.svc.", "A")).records == ("192.0.2.5",)
+        assert (await asked.ask("dovecot.mail.svc.cluster.test", "A")).records == ("192.0.2.5",)
+        assert (await asked.ask("mail.example.test", "A")).status == "nxdomain"
+        assert (await resolver(server).ask("dovecot.mail.svc", "A")).status == "nxdomain"
+
+
 async def test_a_burst_of_questions_does_not_run_into_the_deadline() -> None:
     """All at once they would overflow the server's socket, and their time would run while they wait for each other."""
     zones = {f"name{number}.test": {"A": ["192.0.2.1"]} for number in range(600)}

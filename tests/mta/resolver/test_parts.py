@@ -12,7 +12,7 @@ from paquebot_mta.resolver.cache import AnswerCache
 from paquebot_mta.resolver.memory import MemoryResolver
 from paquebot_mta.resolver.questions import Answer, RdType
 from paquebot_mta.resolver.reverse import forward_confirmed_name
-from paquebot_mta.resolver.servers import find_servers, parse_server
+from paquebot_mta.resolver.servers import find_cluster_domain, find_servers, parse_server
 from paquebot_mta.resolver.transport import Server
 from paquebot_mta.resolver.wire import NameLeads, make_query, parse_response, read_answer
 
@@ -114,6 +114,22 @@ async def test_without_settings_the_machine_s_servers_are_used(tmp_path: Path) -
     assert await find_servers((), conf) == (Server("192.0.2.1"), Server("2001:db8::1"))
     assert await find_servers((), tmp_path / "gone") == (Server("127.0.0.1"),)
     assert await find_servers(("192.0.2.9",), conf) == (Server("192.0.2.9"),)
+
+
+@pytest.mark.parametrize(
+    ("line", "domain"),
+    [
+        ("search mail.svc.cluster.local svc.cluster.local cluster.local", "cluster.local"),
+        ("search mail.svc.k8s.example.test. SVC.k8s.example.test.", "k8s.example.test"),
+        ("search example.test", ""),
+        ("nameserver 192.0.2.1", ""),
+    ],
+)
+async def test_the_cluster_s_domain_is_in_the_search_list(tmp_path: Path, line: str, domain: str) -> None:
+    conf = tmp_path / "resolv.conf"
+    conf.write_text(f"{line}\noptions ndots:5\n")
+    assert await find_cluster_domain(conf) == domain
+    assert await find_cluster_domain(tmp_path / "gone") == ""
 
 
 ZONES = {

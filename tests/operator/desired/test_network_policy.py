@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from paquebot_operator.desired import egress_of
 from paquebot_operator.desired.context import Egress
 from paquebot_operator.desired.network_policy import network_policy
@@ -52,8 +54,9 @@ def test_the_policy_can_be_turned_off() -> None:
     assert network_policy(mail_service(networkPolicy={"mode": "Disabled"}), CONTEXT) is None
 
 
-def test_where_mail_goes_is_read_from_the_configuration() -> None:
-    lmtp = {"lmtp": {"destination": "dovecot.mailboxes.svc.cluster.local:2424"}}
+@pytest.mark.parametrize("host", ["dovecot.mailboxes.svc", "dovecot.mailboxes.svc.cluster.local"])
+def test_where_mail_goes_is_read_from_the_configuration(host: str) -> None:
+    lmtp = {"lmtp": {"destination": f"{host}:2424"}}
     smarthost = {"name": "out", "relay": {"host": "relay.example.test", "port": 2587}}
     config = compiled(service(actions=[smarthost]), domain(delivery=lmtp)).config
     assert config is not None
