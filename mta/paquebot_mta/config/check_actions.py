@@ -40,8 +40,7 @@ def _check_relay(relay: Relay, path: str, names: Names) -> None:
         names.table(relay.auth.credentials, f"{path}.auth.credentials", "credentials", "auth")
         given = bool(relay.auth.credentials and relay.auth.label and relay.host)
         names.faults.check(that=given, path=f"{path}.auth", reason="AUTH needs host, credentials and label")
-    for place, name in enumerate(relay.filters):
-        names.faults.add(f"{path}.filters[{place}]", f"there is no filter {name!r}")
+    names.filters(relay.filters, f"{path}.filters")
 
 
 def _check_lmtp(lmtp: Lmtp, path: str, names: Names) -> None:

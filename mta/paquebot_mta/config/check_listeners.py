@@ -26,8 +26,7 @@ def _check_listener(listener: Listener, path: str, names: Names) -> None:
     _check_tls(listener.tls, f"{path}.tls", names)
     _check_auth(listener.auth, listener.tls, f"{path}.auth", names)
     names.table(listener.hostnames, f"{path}.hostnames", "addrname")
-    for place, name in enumerate(listener.filters):
-        names.faults.add(f"{path}.filters[{place}]", f"there is no filter {name!r}")
+    names.filters(listener.filters, f"{path}.filters")
     if listener.proxy_protocol is not None:
         _check_proxies(listener, listener.proxy_protocol.trusted, f"{path}.proxyProtocol", names)
 

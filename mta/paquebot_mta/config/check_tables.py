@@ -1,7 +1,7 @@
 """Checks of tables, and of names that point at tables and certificates."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from paquebot_mta.config.errors import Faults
 from paquebot_mta.config.patterns import regex_fault
@@ -12,9 +12,16 @@ from paquebot_mta.config.tables import Table
 class Names:
     """What names may point at; each check notes a fault where a name points nowhere."""
 
-    def __init__(self, tables: Mapping[str, Table], certificates: Mapping[str, Certificate], faults: Faults) -> None:
+    def __init__(
+        self,
+        tables: Mapping[str, Table],
+        certificates: Mapping[str, Certificate],
+        faults: Faults,
+        filters: Container[str] = (),
+    ) -> None:
         self._tables = tables
         self._certificates = certificates
+        self._filters = filters
         self.faults = faults
 
     def table(self, name: str, path: str, *services: str) -> None:
@@ -26,6 +33,14 @@ class Names:
             self.faults.add(path, f"there is no table {name!r}")
         elif services and not set(services) & set(table.services):
             self.faults.add(path, f"the table {name!r} doesn't have the service {' or '.join(services)}")
+
+    def filters(self, names: tuple[str, ...], path: str) -> None:
+        """Check a list of names of filters: each is there, and but once."""
+        for place, name in enumerate(names):
+            if name not in self._filters:
+                self.faults.add(f"{path}[{place}]", f"there is no filter {name!r}")
+            elif name in names[:place]:
+                self.faults.add(f"{path}[{place}]", f"the filter {name!r} is there twice")
 
     def certificate(self, name: str, path: str, *, with_key: bool = False) -> None:
         """Check the name of a certificate or bundle, empty for none."""

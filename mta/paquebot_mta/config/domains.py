@@ -20,6 +20,7 @@ class Domain(Value, frozen=True, kw_only=True):
             ``alias_table`` names a table (service ``alias``) of more.
         catch_all: targets for anything else.
         delimiter: separates the sub-address (``alice+news``); empty turns it off.
+        filters: names of filters, in order, that are asked about this domain's recipients only.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Domain(Value, frozen=True, kw_only=True):
     alias_table: str = ""
     catch_all: tuple[str, ...] = ()
     delimiter: str = "+"
+    filters: tuple[str, ...] = ()
 
 
 class DomainShard(Value, frozen=True, kw_only=True):

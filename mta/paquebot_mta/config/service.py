@@ -7,6 +7,7 @@ from msgspec import field
 from paquebot_mta.config.actions import Action, ClientTls
 from paquebot_mta.config.base import Value
 from paquebot_mta.config.domains import Domain
+from paquebot_mta.config.filters import Filter
 from paquebot_mta.config.listeners import Listener
 from paquebot_mta.config.rates import Rates
 from paquebot_mta.config.rules import Rule
@@ -216,7 +217,7 @@ class ServiceShard(Value, frozen=True, kw_only=True):
     Attributes:
         name: ``namespace/name`` of the MailService.
         hostname: our name: banner, EHLO, Received, Reporting-MTA.
-        actions, tables, certificates: by name, as rules, listeners and domains refer to them.
+        actions, tables, certificates, filters: by name, as rules, listeners and domains refer to them.
     """
 
     name: str
@@ -226,6 +227,7 @@ class ServiceShard(Value, frozen=True, kw_only=True):
     actions: dict[str, Action] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     certificates: dict[str, Certificate] = field(default_factory=dict)
+    filters: dict[str, Filter] = field(default_factory=dict)
     queue: Queue = Queue()
     limits: Limits = Limits()
     outbound: Outbound = Outbound()

@@ -6,6 +6,7 @@ from typing import Final
 
 from paquebot_mta.config.check_actions import check_action
 from paquebot_mta.config.check_destinations import check_destinations
+from paquebot_mta.config.check_filters import check_filters
 from paquebot_mta.config.check_listeners import check_listeners
 from paquebot_mta.config.check_rules import check_rules
 from paquebot_mta.config.check_tables import Names, check_table
@@ -30,9 +31,10 @@ def validate(config: MtaConfig, shards: Mapping[str, DomainShard], faults: Fault
         faults: where to note them.
     """
     service = config.service
-    names = Names(config.tables, service.certificates, faults)
+    names = Names(config.tables, service.certificates, faults, service.filters)
     _check_service(service, faults)
     check_listeners(service.listeners, names)
+    check_filters(service.filters, "service.filters", names)
     for name, action in service.actions.items():
         check_action(action, f"service.actions.{name}", names)
     check_destinations(service.outbound.destinations, "service.outbound.destinations", names)
@@ -90,6 +92,7 @@ def _check_domain(domain: Domain, path: str, names: Names) -> None:
     check_action(domain.delivery, f"{path}.delivery", names)
     names.table(domain.mailbox_table, f"{path}.mailboxTable", "userinfo")
     names.table(domain.alias_table, f"{path}.aliasTable", "alias")
+    names.filters(domain.filters, f"{path}.filters")
     folded = all(mailbox and mailbox == mailbox.lower() for mailbox in domain.mailboxes)
     faults.check(that=folded, path=f"{path}.mailboxes", reason="local-parts must be folded to lower case, not empty")
     faults.check(that=len(domain.delimiter) <= 1, path=f"{path}.delimiter", reason="one character, or none")

@@ -45,6 +45,10 @@ class StaticTable:
         """The mapping as it was given."""
         return self._entries
 
+    def finder(self, service: Service) -> Finder:
+        """Give what finds keys of a service, for those who ask often; it finds nothing if the table doesn't have it."""
+        return self._finders.get(service, lambda _: None)
+
     def has(self, service: Service, key: str) -> bool:
         """As ``check``, at once."""
         finder = self._finders.get(service)

@@ -84,6 +84,38 @@ TRANSACTION: Final = (
     counter("smtp_faults", "Attempts that failed by our fault.", "Attempt", of.DIRECTION, of.FAULT),
 )
 
+FILTERS: Final = (
+    counter(
+        "filter_responses",
+        "Decisions of filters; a built-in one whose condition does not hold makes none.",
+        "FilterAnswer",
+        of.FILTER,
+        of.FILTER_PHASE,
+        of.FILTER_RESPONSE,
+        sparse=True,
+    ),
+    counter(
+        "filter_shadow_responses",
+        "Decisions of filters in mode Shadow: noted, not done.",
+        "FilterAnswer",
+        of.FILTER,
+        of.FILTER_PHASE,
+        of.FILTER_RESPONSE,
+        sparse=True,
+    ),
+    counter("filter_reports", "What filters said.", "filter-report", of.FILTER, of.FILTER_KIND),
+    histogram(
+        "filter_request_duration_seconds",
+        "From question to answer; built-in filters answer at once.",
+        "FilterAnswer",
+        _COMMAND_SECONDS,
+        of.FILTER,
+    ),
+    counter("filter_errors", "Questions without a usable answer.", "FilterFault", of.FILTER, of.FAILING),
+    gauge("filter_up", "1 while a filter can answer.", "service", of.FILTER, merge="min"),
+    gauge("filter_inflight", "Questions that wait for an answer now.", "service", of.FILTER),
+)
+
 DNS: Final = (
     counter(
         "dns_lookups", "Questions that a server answered, or should have.", "DnsLookup", of.DNS_TYPE, of.DNS_RESULT
@@ -207,6 +239,7 @@ PROCESS: Final = (
 GROUPS: Final = {
     "Sessions": SESSION,
     "Transactions": TRANSACTION,
+    "Filters": FILTERS,
     "DNS": DNS,
     "Queue and scheduler": QUEUE,
     "Delivery and routes": DELIVERY,

@@ -15,6 +15,7 @@ from paquebot_mta.telemetry.events import (
     QueueEvent,
     TlsFailure,
 )
+from paquebot_mta.telemetry.filter_events import FilterAnswer, FilterFault
 from paquebot_mta.telemetry.labels import DEQUEUED, SOURCES, STATUSES, endpoint_of, failure_reason
 from paquebot_mta.telemetry.metric import OTHER
 from paquebot_mta.telemetry.store import Store
@@ -150,6 +151,24 @@ def _adoption(store: Store) -> Count:
     return count
 
 
+def _filter_answer(store: Store) -> Count:
+    responses = store.series("paquebot_filter_responses_total")
+    shadows = store.series("paquebot_filter_shadow_responses_total")
+    durations = store.series("paquebot_filter_request_duration_seconds")
+
+    def count(event: FilterAnswer) -> None:
+        (shadows if event.shadow else responses).add((event.filter, event.phase, event.response))
+        if not event.builtin:
+            durations.observe((event.filter,), event.duration_seconds)
+
+    return count
+
+
+def _filter_fault(store: Store) -> Count:
+    errors = store.series("paquebot_filter_errors_total")
+    return lambda event: errors.add((event.filter, event.reason))
+
+
 COUNT_OTHER: Final[dict[type, Callable[[Store], Count]]] = {
     QueueEvent: _queue,
     DeliveryAttempt: _delivery,
@@ -158,5 +177,7 @@ COUNT_OTHER: Final[dict[type, Callable[[Store], Count]]] = {
     MxLookup: _mx,
     LimitHit: _limit,
     TlsFailure: _tls_failure,
+    FilterAnswer: _filter_answer,
+    FilterFault: _filter_fault,
     Notice: _notice,
 }

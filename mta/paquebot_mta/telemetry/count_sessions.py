@@ -109,6 +109,17 @@ def _filter(store: Store, _: Dialogues) -> Count:
     return lambda event: events.add((event.direction, event.name))
 
 
+def _filter_report(store: Store, _: Dialogues) -> Count:
+    events = store.series("paquebot_report_events_total")
+    reports = store.series("paquebot_filter_reports_total")
+
+    def count(event: FilterReport) -> None:
+        events.add((event.direction, event.name))
+        reports.add((event.filter, event.kind))
+
+    return count
+
+
 COUNT_SESSIONS: Final[dict[type, Callable[[Store, Dialogues], Count]]] = {
     LinkConnect: _connect,
     LinkDisconnect: _disconnect,
@@ -119,7 +130,7 @@ COUNT_SESSIONS: Final[dict[type, Callable[[Store, Dialogues], Count]]] = {
     Timeout: _timeout,
     ProtocolClient: _client,
     ProtocolServer: _server,
-    FilterReport: _filter,
+    FilterReport: _filter_report,
     FilterResponse: _filter,
 }
 

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from paquebot_mta.mail.envelope import FinalState
 from paquebot_mta.mail.ids import Evpid, Msgid, SessionId
 from paquebot_mta.mail.outcome import Outcome
+from paquebot_mta.telemetry.filter_events import FilterAnswer, FilterFault
 
 Direction = Literal["in", "out"]
 Verdict = Literal["ok", "permfail", "tempfail"]
@@ -389,5 +390,7 @@ Event = (
     | MxLookup
     | BounceEvent
     | ConfigEvent
+    | FilterAnswer
+    | FilterFault
     | Notice
 )

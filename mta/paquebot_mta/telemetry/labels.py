@@ -2,11 +2,13 @@
 
 from typing import Final, get_args
 
+from paquebot_mta.config.filters import Phase
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import (
     Attempt,
     BounceEvent,
     DnsLookup,
+    FilterReport,
     LimitHit,
     LinkConnect,
     LinkDisconnect,
@@ -100,6 +102,11 @@ DUPLICATE: Final = Label("cause", ("unanswered", "recovery"))
 QUEUE_STATE: Final = Label("state", ("incoming", "scheduled", "inflight", "hold", "suspended"))
 TRANSPORT: Final = Label("transport", TRANSPORTS)
 RESULT: Final = Label("result", RESULTS)
+FILTER: Final = Label("filter")
+FILTER_KIND: Final = Label("kind", _values(FilterReport, "kind"))
+FILTER_PHASE: Final = Label("phase", get_args(Phase))
+FILTER_RESPONSE: Final = Label("response", ("proceed", "junk", "rewrite", "reject", "disconnect", "bypass", "report"))
+FAILING: Final = Label("reason", ("timeout", "crash", "protocol", "table"))
 CLASS: Final = Label("class", ("4", "5"))
 FAILURE: Final = Label("reason", FAILURES)
 STATUS: Final = Label("status", STATUSES)

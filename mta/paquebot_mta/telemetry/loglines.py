@@ -13,6 +13,7 @@ from msgspec import Struct
 from paquebot_mta.mail.ids import msgid_of
 from paquebot_mta.mail.outcome import Deferred, Delivered, Failed, Looped
 from paquebot_mta.telemetry import events as ev
+from paquebot_mta.telemetry.filter_events import FilterAnswer, FilterFault
 from paquebot_mta.telemetry.lognames import LOG_NAMES, Level
 from paquebot_mta.telemetry.privacy import Privacy
 from paquebot_mta.telemetry.render import Value
@@ -223,6 +224,31 @@ def _notice_title(event: ev.Notice) -> Title:
     return event.level, event.event if event.event in LOG_NAMES else "log.unlisted"
 
 
+def _filter_answer(event: FilterAnswer, _: Privacy) -> Fields:
+    return {
+        "filter": event.filter,
+        "phase": event.phase,
+        "response": event.response,
+        "session": event.session,
+        "duration_seconds": round(event.duration_seconds, 6),
+    }
+
+
+def _filter_fault(event: FilterFault, privacy: Privacy) -> Fields:
+    return {
+        "filter": event.filter,
+        "phase": event.phase,
+        "reason": event.reason,
+        "session": event.session,
+        "cause": privacy.scrub(event.cause),
+    }
+
+
+def _answer_title(event: FilterAnswer) -> Title:
+    noted = event.shadow and event.response != "proceed"
+    return ("info", "filter.shadow") if noted else ("debug", "filter.answered")
+
+
 _DELIVERIES: Final[dict[str, Title]] = {result: ("info", f"delivery.{name}") for result, name in _NAMES.items()}
 _CHANGES: Final[dict[str, Title]] = {
     name.partition(".")[2]: (found.level, name) for name, found in LOG_NAMES.items() if name.startswith("queue.")
@@ -250,6 +276,10 @@ FORMS: Final[dict[type, Form]] = {
     ev.QueueEvent: Form(lambda event: _CHANGES[event.change], _queue),
     ev.BounceEvent: Form(lambda _: ("info", "delivery.bounced"), _bounce),
     ev.ConfigEvent: Form(lambda event: _CONFIGS[event.change], _config),
+    FilterAnswer: Form(_answer_title, _filter_answer),
+    FilterFault: Form(
+        lambda event: ("warning", "filter.timeout" if event.reason == "timeout" else "filter.failed"), _filter_fault
+    ),
     ev.TlsFailure: Form(lambda _: ("info", "tls.failed"), _tls_failure),
     ev.Notice: Form(_notice_title, _notice),
 }

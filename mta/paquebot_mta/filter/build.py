@@ -1,0 +1,48 @@
+"""From the configuration's filters to ones that decide: the one place that knows all kinds."""
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from paquebot_mta.config import filters as config
+from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.filter.builtin import build_builtin
+from paquebot_mta.filter.contract import Filter
+from paquebot_mta.filter.places import places_of
+from paquebot_mta.filter.tools import Places, Tools
+
+
+class Maker(Protocol):
+    """Makes the filters of one kind; called off the event loop, so nothing may be started before ``start``."""
+
+    def __call__(self, name: str, kind: config.Kind, places: Places, tools: Tools) -> Filter:
+        """Make one. Raises ValueError if the configuration can't be used."""
+
+
+MAKERS: Final[Mapping[type, Maker]] = {
+    config.Builtin: build_builtin,
+}
+"""Who makes which kind; a chain is no filter of its own."""
+
+
+def build_filters(settings: MtaConfig, tools: Tools) -> dict[str, Filter]:
+    """Make all filters, by name, chains left out; nothing is started.
+
+    Raises:
+        ValueError: one can't be made; the message names it.
+    """
+    places = places_of(settings)
+    found: dict[str, Filter] = {}
+    for name, each in settings.service.filters.items():
+        if not isinstance(each.kind, config.Chain):
+            found[name] = _build(name, each.kind, places.get(name, Places()), tools)
+    return found
+
+
+def _build(name: str, kind: config.Kind, places: Places, tools: Tools) -> Filter:
+    maker = MAKERS.get(type(kind))
+    if maker is None:
+        raise ValueError(f"filter {name!r}: kind {type(kind).__name__} is not supported")
+    try:
+        return maker(name, kind, places, tools)
+    except ValueError as error:
+        raise ValueError(f"filter {name!r}: {error}") from error

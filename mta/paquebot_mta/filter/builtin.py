@@ -1,0 +1,73 @@
+"""Built-in filters: a condition and an action in one phase, compiled once."""
+
+from collections.abc import Awaitable
+from typing import Final
+
+from paquebot_mta.config.filters import Builtin, FilterAction, Kind, Phase
+from paquebot_mta.filter.base import BaseFilter
+from paquebot_mta.filter.contract import Facts, FilterError
+from paquebot_mta.filter.criteria import compile_criterion
+from paquebot_mta.filter.decisions import BYPASS, JUNK, PROCEED, Decision, Disconnect, Reject, Rewrite, Say
+from paquebot_mta.filter.tools import Places, Tools
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.table.lookup import TableError
+
+_PATHS: Final = frozenset({"mail-from", "rcpt-to"})
+
+
+class BuiltinFilter(BaseFilter):
+    """Decides at once, unless its table has to be asked elsewhere."""
+
+    def __init__(self, name: str, config: Builtin, tools: Tools) -> None:
+        """Compile the condition; raises ValueError if it can't be."""
+        super().__init__(name, frozenset({config.phase}))
+        self.test = compile_criterion(config.when, config.phase, tools.tables())
+        self.decision = decision_of(config.action, config.phase)
+
+    async def decide(self, phase: Phase, facts: Facts, parameter: str) -> Decision:
+        """Do what is to be done if the condition holds."""
+        try:
+            found = self.test(facts, parameter)
+        except TableError as error:
+            raise FilterError(str(error), "table") from error
+        return self.outcome_of(found) if isinstance(found, bool) else await self.decide_later(found)
+
+    def outcome_of(self, holds: bool) -> Decision:
+        """Say what follows from the test's answer."""
+        return self.decision if holds else PROCEED
+
+    async def decide_later(self, found: Awaitable[bool]) -> Decision:
+        """Wait for the test's answer.
+
+        Raises:
+            FilterError: the table gave none.
+        """
+        try:
+            return self.outcome_of(await found)
+        except TableError as error:
+            raise FilterError(str(error), "table") from error
+
+
+def build_builtin(name: str, kind: Kind, places: Places, tools: Tools) -> BuiltinFilter:
+    """Make one (implements ``Maker``)."""
+    assert isinstance(kind, Builtin)
+    return BuiltinFilter(name, kind, tools)
+
+
+def decision_of(action: FilterAction, phase: Phase) -> Decision:
+    """Make the decision of an action; an address to rewrite to may stand without its brackets."""
+    match action.kind:
+        case "junk":
+            return JUNK
+        case "bypass":
+            return BYPASS
+        case "rewrite":
+            bare = phase in _PATHS and not action.value.startswith("<")
+            return Rewrite(f"<{action.value}>" if bare else action.value)
+        case "reject":
+            return Reject(Reply(action.code, action.text, action.status))
+        case "disconnect":
+            return Disconnect(Reply(action.code, action.text, action.status))
+        case "report":
+            return Say(action.text)
+    return PROCEED

@@ -1,0 +1,242 @@
+"""Filters in order: the first decision that isn't "go on" ends a phase; faults become what ``on_failure`` says.
+
+Tells the bus what was said and decided, and how long it took. Knows no session beyond its facts.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from paquebot_mta.config.check_filters import PHASES
+from paquebot_mta.config.filters import OnFailure, Phase
+from paquebot_mta.filter.builtin import BuiltinFilter
+from paquebot_mta.filter.contract import Facts, Failing, Filter, FilterError
+from paquebot_mta.filter.decisions import (
+    JUNK,
+    PROCEED,
+    Bypass,
+    Decision,
+    Disconnect,
+    Junk,
+    Proceed,
+    Reject,
+    Rewrite,
+    Say,
+)
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.telemetry.bus import Emit
+from paquebot_mta.telemetry.events import FilterReport, FilterResponse
+from paquebot_mta.telemetry.filter_events import FilterAnswer, FilterFault
+
+Mode = Literal["Enforce", "Shadow", "Junk"]
+Final_ = Proceed | Junk | Rewrite | Reject | Disconnect
+"""What a phase may end with."""
+
+TEMPORARY_FAILURE: Final = Reply(451, "Temporary failure, try again later", "4.7.1")
+FAILED: Final = Reply(550, "Message can't be checked", "5.7.1")
+_REPORTED: Final = {"connect": "connected", "starttls": "tls"}
+NAMES: Final[dict[type, str]] = {
+    Proceed: "proceed",
+    Junk: "junk",
+    Rewrite: "rewrite",
+    Reject: "reject",
+    Disconnect: "disconnect",
+    Bypass: "bypass",
+    Say: "report",
+}
+"""How decisions are called in reports and metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a phase ended: the decision, and the name of the filter that made it; ``failed``: by being out of order."""
+
+    decision: Final_
+    filter: str = ""
+    failed: bool = False
+
+
+GO_ON: Final = Verdict(PROCEED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A filter in a chain.
+
+    Attributes:
+        sees_credentials: whether it is given what follows the mechanism in AUTH.
+        late: its phases are known only once it runs.
+    """
+
+    filter: Filter
+    mode: Mode = "Enforce"
+    on_failure: OnFailure = "TempFail"
+    sees_credentials: bool = False
+    late: bool = False
+
+    @property
+    def name(self) -> str:
+        """The filter's."""
+        return self.filter.name
+
+    @property
+    def sees_content(self) -> bool:
+        """Whether it is given messages."""
+        return self.filter.judges_content or self.filter.streams
+
+
+class Chain:
+    """Asks its members in order.
+
+    Attributes:
+        members: in order.
+        junks_at_commit: a refusal in phase commit may become junk, so the content has to wait for it.
+    """
+
+    def __init__(self, members: tuple[Member, ...], emit: Emit, monotonic: Callable[[], float]) -> None:
+        """Sort the members by phase, once."""
+        self.members = members
+        self._emit = emit
+        self._monotonic = monotonic
+        self._by_phase: dict[Phase, tuple[Member, ...]] = {
+            phase: tuple(each for each in members if each.late or phase in each.filter.phases) for phase in PHASES
+        }
+        self.junks_at_commit = any(each.mode == "Junk" for each in self._by_phase["commit"])
+
+    def asks(self, phase: Phase) -> bool:
+        """Whether anybody is asked in a phase."""
+        return bool(self._by_phase[phase])
+
+    async def decide(self, phase: Phase, facts: Facts, parameter: str = "") -> Verdict:
+        """Ask all members that mind the phase, and report how it ended."""
+        verdict = GO_ON
+        for member in self._by_phase[phase]:
+            asked = member.filter
+            if type(asked) is BuiltinFilter:
+                # Most of them say at once that it is none of their business: no coroutine, no event.
+                try:
+                    found = asked.test(facts, _shown(member, phase, parameter))
+                except Exception as error:
+                    ending = self._failed(member, phase, facts, _fault_of(error))
+                else:
+                    if found is False:
+                        continue
+                    ending = await self._matched(member, asked, phase, facts, found)
+            elif phase in asked.phases:
+                ending = await self._ask(member, phase, facts, parameter)
+            else:
+                continue
+            if ending is not None:
+                verdict = ending
+                break
+        self.report(phase, facts, verdict)
+        return verdict
+
+    async def _matched(
+        self, member: Member, asked: BuiltinFilter, phase: Phase, facts: Facts, found: bool | Awaitable[bool]
+    ) -> Verdict | None:
+        try:
+            decision = asked.decision if found is True else await asked.decide_later(found)  # type: ignore[arg-type]
+        except FilterError as error:
+            return self._failed(member, phase, facts, error)
+        if isinstance(decision, Proceed) and found is not True:
+            return None
+        return self.conclude(member, phase, facts, decision, 0.0)
+
+    async def _ask(self, member: Member, phase: Phase, facts: Facts, parameter: str) -> Verdict | None:
+        began = self._monotonic()
+        try:
+            decision = await member.filter.decide(phase, facts, _shown(member, phase, parameter))
+        except Exception as error:  # whatever is wrong with a filter, the session goes on
+            return self._failed(member, phase, facts, _fault_of(error))
+        if phase == "commit" and isinstance(decision, Junk | Bypass):
+            late = FilterError("junk and bypass come too late in phase commit", "protocol")
+            return self._failed(member, phase, facts, late)
+        return self.conclude(member, phase, facts, decision, self._monotonic() - began)
+
+    def conclude(
+        self, member: Member, phase: Phase, facts: Facts, decision: Decision, duration_seconds: float
+    ) -> Verdict | None:
+        """Apply a member's mode to its decision, and tell; None goes on with the next one."""
+        shadow = member.mode == "Shadow"
+        self._emit(
+            FilterAnswer(
+                filter=member.name,
+                phase=phase,
+                response=NAMES[type(decision)],
+                shadow=shadow,
+                session=facts.session,
+                builtin=member.filter.kind == "builtin",
+                duration_seconds=duration_seconds,
+            )
+        )
+        if isinstance(decision, Say):
+            self._say(member, facts, decision)
+        if shadow or isinstance(decision, Say | Proceed):
+            return None
+        if isinstance(decision, Bypass):
+            return Verdict(PROCEED, member.name)
+        if member.mode == "Junk" and isinstance(decision, Reject | Disconnect):
+            return Verdict(JUNK, member.name)
+        if isinstance(decision, Reject) and decision.reply.code == 421:  # RFC 5321, 3.8: whoever says 421 hangs up
+            return Verdict(Disconnect(decision.reply), member.name)
+        return Verdict(decision, member.name)
+
+    def _say(self, member: Member, facts: Facts, said: Say) -> None:
+        self._emit(
+            FilterReport(
+                direction="in",
+                session=facts.session,
+                endpoint=facts.endpoint,
+                kind=member.filter.kind,
+                filter=member.name,
+                message=said.message,
+            )
+        )
+
+    def fail(self, member: Member, phase: Phase, facts: Facts, error: Exception) -> Verdict | None:
+        """Tell that a member is out of order, and give what that means; None goes on without it."""
+        return self._failed(member, phase, facts, _fault_of(error))
+
+    def _failed(self, member: Member, phase: Phase, facts: Facts, error: FilterError) -> Verdict | None:
+        self._emit(
+            FilterFault(
+                filter=member.name, phase=phase, reason=error.reason, session=facts.session, cause=str(error)[:200]
+            )
+        )
+        if member.mode == "Shadow" or member.on_failure == "Proceed":
+            return None
+        reply = FAILED if member.on_failure == "Reject" else TEMPORARY_FAILURE
+        return Verdict(Reject(reply), member.name, failed=True)
+
+    def report(self, phase: Phase, facts: Facts, verdict: Verdict) -> None:
+        """Tell how a phase ended."""
+        decision = verdict.decision
+        if isinstance(decision, Reject | Disconnect):
+            parameter: str | None = str(decision.reply)
+        else:
+            parameter = decision.parameter if isinstance(decision, Rewrite) else None
+        self._emit(
+            FilterResponse(
+                direction="in",
+                session=facts.session,
+                endpoint=facts.endpoint,
+                phase=_REPORTED.get(phase, phase),
+                response=NAMES[type(decision)],
+                parameter=parameter,
+                filter=verdict.filter,
+            )
+        )
+
+
+def _shown(member: Member, phase: Phase, parameter: str) -> str:
+    """Hide credentials: of AUTH a filter sees the mechanism, unless it was allowed to see more."""
+    return parameter if phase != "auth" or member.sees_credentials else parameter.partition(" ")[0]
+
+
+def _fault_of(error: Exception) -> FilterError:
+    """A fault of ours, or of a table, is the filter's."""
+    if isinstance(error, FilterError):
+        return error
+    reason: Failing = "timeout" if isinstance(error, TimeoutError) else "crash"
+    return FilterError(type(error).__name__, reason)
