@@ -3,12 +3,16 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from paquebot_mta.spool.committer import Committer, Placed, append_of, question
 from paquebot_mta.spool.health import Circuit
 from paquebot_mta.spool.options import fault
 from paquebot_mta.spool.segment import Home, NewRecord
 from paquebot_mta.spool.store import SpoolError
+
+NOTE_SYNC_SECONDS: Final = 0.02
+"""A note that no commit has made durable by then is synced for its own sake: slow next hops leave time for it."""
 
 
 class Log:
@@ -30,16 +34,19 @@ class Log:
         self._wait_seconds = wait_seconds
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_note_due = False
+        self._commits_at_note = 0
 
     def note(self, records: Sequence[NewRecord], on_placed: Callable[[Placed], None] | None = None) -> None:
         """Append without waiting; dropped while the volume is out of order.
 
-        Without ``on_placed`` it is not even synced before something else is.
+        Without ``on_placed`` it is synced with what else is committed, or a little later.
         """
         if self._circuit.refusal() is not None:
             return
         if on_placed is None:
             self._committer.submit(append_of(records))
+            self._sync_note_later()
             return
 
         def settle(outcome: Placed | SpoolError) -> None:
@@ -48,6 +55,18 @@ class Log:
                 on_placed(outcome)
 
         self._committer.submit(append_of(records, settle))
+
+    def _sync_note_later(self) -> None:
+        self._commits_at_note = self._committer.commits
+        if not self._is_note_due:
+            self._is_note_due = True
+            self._loop.call_later(NOTE_SYNC_SECONDS, self._sync_note)
+
+    def _sync_note(self) -> None:
+        """Sync, unless that has been done: one commit may have begun before the note, two have not."""
+        self._is_note_due = False
+        if self._committer.commits < self._commits_at_note + 2 and self._circuit.refusal() is None:
+            self._committer.submit(append_of((), lambda _: None))
 
     async def append(
         self, records: Sequence[NewRecord], on_settled: Callable[[Placed | None], None], *, essential: bool = False
