@@ -125,6 +125,7 @@ class BounceNotifier:
             self._emit(Notice(level="warning", event="delivery.undeliverable-bounce", details=details))
             return
         report = await self._build(kind, original, recipients)
+        self._spool.intend(evpids)  # dying before their results are stored would tell the sender twice: it is counted
         message = await self._store(original, report, result)
         self._emit(BounceEvent(kind=kind, result="sent", evpids=evpids, msgid=message.msgid))
         self._on_accepted(message)

@@ -11,7 +11,7 @@ from paquebot_mta.spool.options import fault
 from paquebot_mta.spool.segment import Home, NewRecord
 from paquebot_mta.spool.store import SpoolError
 
-NOTE_SYNC_SECONDS: Final = 0.02
+NOTE_SYNC_SECONDS: Final = 0.005
 """A note that no commit has made durable by then is synced for its own sake: slow next hops leave time for it."""
 
 
