@@ -24,8 +24,8 @@ MAKERS: Final[Mapping[type, Maker]] = {
 """Who makes which kind; a chain is no filter of its own."""
 
 
-def build_filters(settings: MtaConfig, tools: Tools) -> dict[str, Filter]:
-    """Make all filters, by name, chains left out; nothing is started.
+def build_filters(settings: MtaConfig, tools: Tools, kept: Mapping[str, Filter]) -> dict[str, Filter]:
+    """Make all filters, by name, chains left out, but for those in ``kept``; nothing is started.
 
     Raises:
         ValueError: one can't be made; the message names it.
@@ -33,7 +33,9 @@ def build_filters(settings: MtaConfig, tools: Tools) -> dict[str, Filter]:
     places = places_of(settings)
     found: dict[str, Filter] = {}
     for name, each in settings.service.filters.items():
-        if not isinstance(each.kind, config.Chain):
+        if name in kept:
+            found[name] = kept[name]
+        elif not isinstance(each.kind, config.Chain):
             found[name] = _build(name, each.kind, places.get(name, Places()), tools)
     return found
 

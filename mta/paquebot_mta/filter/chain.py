@@ -4,7 +4,7 @@ Tells the bus what was said and decided, and how long it took. Knows no session 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from paquebot_mta.config.check_filters import PHASES
@@ -47,16 +47,39 @@ NAMES: Final[dict[type, str]] = {
 """How decisions are called in reports and metrics."""
 
 
+Refusing = Literal["filter", "dnsbl", "greylist"]
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a phase ended: the decision, and the name of the filter that made it; ``failed``: by being out of order."""
+    """How a phase ended.
+
+    Attributes:
+        filter: name of the filter that decided; failed: by being out of order.
+        reason: what metrics call a refusal.
+    """
 
     decision: Final_
     filter: str = ""
     failed: bool = False
+    reason: Refusing = "filter"
+
+    @property
+    def refusal(self) -> Reply | None:
+        """What the client is told, if it is refused."""
+        return self.decision.reply if isinstance(self.decision, Reject | Disconnect) else None
 
 
 GO_ON: Final = Verdict(PROCEED)
+
+
+@dataclass(slots=True)
+class Load:
+    """What a filter has to do: questions that wait, and what became of those before."""
+
+    waiting: int = 0
+    answered: int = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +89,7 @@ class Member:
     Attributes:
         sees_credentials: whether it is given what follows the mechanism in AUTH.
         late: its phases are known only once it runs.
+        reason: what metrics call its refusals. load: what it has to do, in all chains.
     """
 
     filter: Filter
@@ -73,6 +97,8 @@ class Member:
     on_failure: OnFailure = "TempFail"
     sees_credentials: bool = False
     late: bool = False
+    reason: Refusing = "filter"
+    load: Load = field(default_factory=Load)
 
     @property
     def name(self) -> str:
@@ -90,7 +116,6 @@ class Chain:
 
     Attributes:
         members: in order.
-        junks_at_commit: a refusal in phase commit may become junk, so the content has to wait for it.
     """
 
     def __init__(self, members: tuple[Member, ...], emit: Emit, monotonic: Callable[[], float]) -> None:
@@ -101,7 +126,12 @@ class Chain:
         self._by_phase: dict[Phase, tuple[Member, ...]] = {
             phase: tuple(each for each in members if each.late or phase in each.filter.phases) for phase in PHASES
         }
-        self.junks_at_commit = any(each.mode == "Junk" for each in self._by_phase["commit"])
+        self._junks_at_commit = any(each.mode == "Junk" for each in self._by_phase["commit"])
+
+    @property
+    def holds_content(self) -> bool:
+        """Whether content has to wait: members are given it, or a refusal in phase commit may become junk."""
+        return self._junks_at_commit or any(each.sees_content for each in self.members)
 
     def asks(self, phase: Phase) -> bool:
         """Whether anybody is asked in a phase."""
@@ -145,10 +175,13 @@ class Chain:
 
     async def _ask(self, member: Member, phase: Phase, facts: Facts, parameter: str) -> Verdict | None:
         began = self._monotonic()
+        member.load.waiting += 1
         try:
             decision = await member.filter.decide(phase, facts, _shown(member, phase, parameter))
         except Exception as error:  # whatever is wrong with a filter, the session goes on
             return self._failed(member, phase, facts, _fault_of(error))
+        finally:
+            member.load.waiting -= 1
         if phase == "commit" and isinstance(decision, Junk | Bypass):
             late = FilterError("junk and bypass come too late in phase commit", "protocol")
             return self._failed(member, phase, facts, late)
@@ -159,6 +192,7 @@ class Chain:
     ) -> Verdict | None:
         """Apply a member's mode to its decision, and tell; None goes on with the next one."""
         shadow = member.mode == "Shadow"
+        member.load.answered += 1
         self._emit(
             FilterAnswer(
                 filter=member.name,
@@ -179,8 +213,8 @@ class Chain:
         if member.mode == "Junk" and isinstance(decision, Reject | Disconnect):
             return Verdict(JUNK, member.name)
         if isinstance(decision, Reject) and decision.reply.code == 421:  # RFC 5321, 3.8: whoever says 421 hangs up
-            return Verdict(Disconnect(decision.reply), member.name)
-        return Verdict(decision, member.name)
+            return Verdict(Disconnect(decision.reply), member.name, reason=member.reason)
+        return Verdict(decision, member.name, reason=member.reason)
 
     def _say(self, member: Member, facts: Facts, said: Say) -> None:
         self._emit(
@@ -199,6 +233,7 @@ class Chain:
         return self._failed(member, phase, facts, _fault_of(error))
 
     def _failed(self, member: Member, phase: Phase, facts: Facts, error: FilterError) -> Verdict | None:
+        member.load.failed += 1
         self._emit(
             FilterFault(
                 filter=member.name, phase=phase, reason=error.reason, session=facts.session, cause=str(error)[:200]

@@ -1,9 +1,10 @@
 """What filters are given to work with, and where each is in use."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from paquebot_mta.filter.hold import Holder
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.resolver.questions import Resolver
 from paquebot_mta.table.lookup import Table
@@ -19,6 +20,7 @@ class Tools:
         resolver: the one in force; tables: of the configuration, by name.
         wall_clock: seconds since 1970; monotonic: seconds.
         hostname: our name. service: ``namespace/name`` of the MailService.
+        holder: of content that waits for filters.
         folder: private and writable, kept over restarts if the service has a volume; None if there is none.
     """
 
@@ -31,6 +33,7 @@ class Tools:
     hostname: str = ""
     service: str = ""
     folder: Path | None = None
+    holder: Holder = field(default_factory=Holder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,201 @@
+"""The filters that run: built off the event loop, kept over changes of the configuration, ended with the last user."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from paquebot_mta.config import filters as config
+from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.filter.build import build_filters
+from paquebot_mta.filter.builtin import BuiltinFilter
+from paquebot_mta.filter.chain import Chain, Load, Member, Refusing
+from paquebot_mta.filter.contract import Filter
+from paquebot_mta.filter.places import open_chains, places_of
+from paquebot_mta.filter.tools import Places, Tools
+from paquebot_mta.mail.ids import SessionId
+
+_REASONS: Final[Mapping[type, Refusing]] = {config.Dnsbl: "dnsbl", config.Greylist: "greylist"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterInfo:
+    """One filter, for people.
+
+    Attributes:
+        places: ``listener NAME``, ``domain NAME``, ``relay NAME``.
+        trouble: why it can't answer, empty while all is well.
+    """
+
+    name: str
+    kind: str
+    mode: str
+    places: tuple[str, ...]
+    trouble: str
+    load: Load
+
+
+class Plan:
+    """All filters of one configuration, and who uses them.
+
+    Attributes:
+        screens: of listeners, by name; none where nobody is asked.
+        sessions: how many use it now.
+    """
+
+    def __init__(
+        self, settings: MtaConfig, filters: Mapping[str, Filter], loads: Mapping[str, Load], tools: Tools
+    ) -> None:
+        self.settings = settings.service.filters
+        self.filters = filters
+        self.places = places_of(settings)
+        self.loads = loads
+        self.sessions = 0
+        self.on_idle: Callable[[], None] = lambda: None
+        self._tools = tools
+        domains = {
+            name: self._chain(domain.filters, settings) for name, domain in settings.domains.items() if domain.filters
+        }
+        self.screens = {
+            listener.name: Screen(self, self._chain(listener.filters, settings), domains, tools)
+            for listener in settings.service.listeners
+            if listener.filters or domains
+        }
+
+    def _chain(self, names: tuple[str, ...], settings: MtaConfig) -> Chain:
+        flat = open_chains(names, settings.service.filters)
+        members = tuple(self._member(name, settings.service.filters[name]) for name in flat)
+        return Chain(members, self._tools.bus.emit, self._tools.monotonic)
+
+    def _member(self, name: str, each: config.Filter) -> Member:
+        kind = each.kind
+        process = isinstance(kind, config.Process)
+        return Member(
+            filter=self.filters[name],
+            mode=each.mode,
+            on_failure=getattr(kind, "on_failure", "TempFail"),
+            sees_credentials=isinstance(kind, config.Process) and kind.see_credentials,
+            late=process,
+            reason=_REASONS.get(type(kind), "filter"),
+            load=self.loads[name],
+        )
+
+
+class Screen:
+    """What the sessions of a listener are asked through.
+
+    Attributes:
+        chain: the listener's, perhaps empty. domains: of hosted domains, by name.
+        holder: of content that waits. remembering: filters that have to be told when a session ends.
+    """
+
+    def __init__(self, plan: Plan, chain: Chain, domains: Mapping[str, Chain], tools: Tools) -> None:
+        self._plan = plan
+        self.chain, self.domains = chain, domains
+        self.holder = tools.holder
+        self.monotonic = tools.monotonic
+        asked = {member.name: member.filter for each in (chain, *domains.values()) for member in each.members}
+        self._remembering = tuple(each for each in asked.values() if not isinstance(each, BuiltinFilter))
+
+    def enter(self) -> None:
+        """Count a session in."""
+        self._plan.sessions += 1
+
+    def leave(self, session: SessionId) -> None:
+        """Count a session out, and let it be forgotten."""
+        for each in self._remembering:
+            each.forget(session)
+        self._plan.sessions -= 1
+        if not self._plan.sessions:
+            self._plan.on_idle()
+
+
+class RunningFilters:
+    """Starts, keeps and ends filters as configurations come and go."""
+
+    def __init__(self, tools: Tools) -> None:
+        """Nothing runs before ``apply``."""
+        self._tools = tools
+        self._plans: list[Plan] = []
+        self._loads: dict[str, Load] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def plan(self, settings: MtaConfig) -> Plan:
+        """Make what a configuration wants; a filter that is wanted as before is the same. Off the event loop.
+
+        Raises:
+            ValueError: a filter can't be made; the message names it.
+        """
+        before = self._plans[-1] if self._plans else None
+        kept = _kept(before, settings) if before is not None else {}
+        filters = build_filters(settings, self._tools, kept)
+        for name in settings.service.filters:
+            self._loads.setdefault(name, Load())
+        return Plan(settings, filters, self._loads, self._tools)
+
+    async def apply(self, plan: Plan) -> None:
+        """Start what is new, and end what nobody uses any more."""
+        running = self._running()
+        plan.on_idle = self._end_unused
+        self._plans.append(plan)
+        for each in plan.filters.values():
+            if id(each) not in running:
+                await each.start()
+        self._end_unused()
+
+    def _running(self) -> dict[int, Filter]:
+        return {id(each): each for plan in self._plans for each in plan.filters.values()}
+
+    def _end_unused(self) -> None:
+        before = self._running()
+        self._plans = [plan for plan in self._plans[:-1] if plan.sessions] + self._plans[-1:]
+        after = self._running()
+        for key, each in before.items():
+            if key not in after:
+                task = asyncio.get_running_loop().create_task(each.close())
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
+
+    def describe(self) -> list[FilterInfo]:
+        """All filters of the configuration in force, in its order."""
+        plan = self._plans[-1]
+        return [
+            FilterInfo(
+                name=name,
+                kind=type(plan.settings[name].kind).__name__.lower(),
+                mode=plan.settings[name].mode,
+                places=_spell(plan.places.get(name, Places())),
+                trouble=each.trouble(),
+                load=self._loads[name],
+            )
+            for name, each in plan.filters.items()
+        ]
+
+    def troubles(self) -> dict[str, str]:
+        """Filters in use that can't answer, and why."""
+        plan = self._plans[-1] if self._plans else None
+        found = {} if plan is None else {n: each.trouble() for n, each in plan.filters.items() if n in plan.places}
+        return {name: trouble for name, trouble in found.items() if trouble}
+
+    async def close(self) -> None:
+        """End them all."""
+        running, self._plans = self._running(), []
+        await asyncio.gather(*(each.close() for each in running.values()), *self._ending, return_exceptions=True)
+
+
+def _kept(before: Plan, settings: MtaConfig) -> dict[str, Filter]:
+    """Filters that are wanted as they run; built-in ones are made anew, for their tables are."""
+    places = places_of(settings)
+    return {
+        name: before.filters[name]
+        for name, each in settings.service.filters.items()
+        if name in before.filters
+        and not isinstance(each.kind, config.Builtin)
+        and each.kind == before.settings[name].kind
+        and places.get(name) == before.places.get(name)
+    }
+
+
+def _spell(places: Places) -> tuple[str, ...]:
+    kinds = (("listener", places.listeners), ("domain", places.domains), ("relay", places.relays))
+    return tuple(f"{kind} {name}" for kind, names in kinds for name in sorted(names))
