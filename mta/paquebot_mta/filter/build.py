@@ -7,6 +7,9 @@ from paquebot_mta.config import filters as config
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.filter.builtin import build_builtin
 from paquebot_mta.filter.contract import Filter
+from paquebot_mta.filter.dns_lists.dnsbl import build_dnsbl
+from paquebot_mta.filter.dns_lists.sender_score import build_sender_score
+from paquebot_mta.filter.greylist.greylist import build_greylist
 from paquebot_mta.filter.places import places_of
 from paquebot_mta.filter.tools import Places, Tools
 
@@ -20,6 +23,9 @@ class Maker(Protocol):
 
 MAKERS: Final[Mapping[type, Maker]] = {
     config.Builtin: build_builtin,
+    config.Dnsbl: build_dnsbl,
+    config.SenderScore: build_sender_score,
+    config.Greylist: build_greylist,
 }
 """Who makes which kind; a chain is no filter of its own."""
 

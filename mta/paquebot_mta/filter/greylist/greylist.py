@@ -1,0 +1,158 @@
+"""The filter: who is a stranger, and when it may come in.
+
+A client is known by the domain of the reverse path where it passes SPF for it (large senders try again from another
+address), else by its network. A stranger's recipient and reverse path are remembered with it; if they come again after
+the delay and before they are forgotten, the client is known, for all recipients. Whom our users write to is no
+stranger. Users who are authenticated and local programs never have to wait.
+"""
+
+import asyncio
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Final
+
+from paquebot_mta.config.filters import Greylist, Kind, Phase
+from paquebot_mta.filter.base import BaseFilter
+from paquebot_mta.filter.contract import Facts, FilterError
+from paquebot_mta.filter.decisions import PROCEED, Decision, Reject
+from paquebot_mta.filter.greylist.open_store import open_store
+from paquebot_mta.filter.greylist.store import Store, StoreError
+from paquebot_mta.filter.tools import Places, Tools
+from paquebot_mta.mail.outcome import Delivered
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.mailauth.spf import Result, check_spf
+from paquebot_mta.table.lookup import TableError
+from paquebot_mta.table.networks import parse_ip
+from paquebot_mta.telemetry.bus import Handler
+from paquebot_mta.telemetry.events import DeliveryAttempt
+
+NETWORK4: Final = 24
+NETWORK6: Final = 64
+"""Prefix lengths of one client's network (RFC 6647, 5)."""
+SPF_SECONDS: Final = 5.0
+_RENEWALS: Final = 16
+"""A client that is known is renewed when this part of the time has passed, not at each message."""
+_MAX_WRITES: Final = 1_000
+"""Correspondents that wait to be written down; more at once are let go."""
+
+
+class GreylistFilter(BaseFilter):
+    """Decides at RCPT (RFC 6647, 2.4); listens to deliveries to learn whom our users write to."""
+
+    def __init__(self, name: str, config: Greylist, tools: Tools, store: Store) -> None:
+        """Take the store, which is closed with the filter."""
+        super().__init__(name, frozenset({"rcpt-to"}))
+        self._config = config
+        self._tools = tools
+        self._store = store
+        self._writes: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._tools.bus.subscribe(self)
+
+    async def close(self) -> None:
+        """Stop listening, and write down what is left."""
+        self._tools.bus.unsubscribe(self)
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        await self._store.close()
+
+    async def decide(self, phase: Phase, facts: Facts, parameter: str) -> Decision:
+        """Let in who is known, and tell others when to come back."""
+        try:
+            address = parse_ip(facts.client_address)
+        except ValueError:
+            return PROCEED
+        if facts.user:
+            return PROCEED
+        try:
+            if await self._is_allowed(facts.client_address):
+                return PROCEED
+            wait_seconds = await self._wait(address, facts, parameter.lower())
+        except (StoreError, TableError) as error:
+            raise FilterError(str(error), "table") from error
+        return PROCEED if wait_seconds <= 0 else Reject(_come_back(wait_seconds))
+
+    async def _is_allowed(self, address: str) -> bool:
+        table = self._tools.tables().get(self._config.allow) if self._config.allow else None
+        return table is not None and await table.check("netaddr", address)
+
+    async def _wait(self, address: IPv4Address | IPv6Address, facts: Facts, recipient: str) -> int:
+        """Give the seconds that are left until a client may come in, 0 for one that is known."""
+        now = int(self._tools.wall_clock())
+        sender = (facts.reverse_path or "").lower()
+        spf = await self._spf(facts, sender)
+        client = _client_key(address, sender, facts.helo, spf)
+        if await self._is_known(client, now):
+            return 0
+        if spf != "fail" and sender and await self._store.find(_correspondent_key(sender), now) is not None:
+            return 0
+        first = await self._store.first_seen(f"try:{client}:{sender}:{recipient}", now, self._config.retry_seconds)
+        if (left := first + self._config.delay_seconds - now) > 0:
+            return left
+        await self._store.renew(client, now, self._config.pass_seconds)
+        return 0
+
+    async def _spf(self, facts: Facts, sender: str) -> Result:
+        if not self._config.spf:
+            return "none"
+        found = await check_spf(
+            self._tools.resolver(),
+            client_address=facts.client_address,
+            reverse_path=sender,
+            helo=facts.helo,
+            timeout_seconds=SPF_SECONDS,
+            now=self._tools.wall_clock,
+        )
+        return found.result
+
+    async def _is_known(self, client: str, now: int) -> bool:
+        at = await self._store.find(client, now)
+        if at is not None and now - at >= self._config.pass_seconds // _RENEWALS:
+            await self._store.renew(client, now, self._config.pass_seconds)
+        return at is not None
+
+    def handler_of(self, kind: type) -> Handler | None:
+        """Choose the deliveries (implements ``Chooser``)."""
+        return self._learn if kind is DeliveryAttempt else None
+
+    def _learn(self, event: DeliveryAttempt) -> None:
+        """Remember whom our users write to: their address, and their domain for those who pass its SPF."""
+        if event.transport != "relay" or not event.reverse_path or not isinstance(event.outcome, Delivered):
+            return
+        if len(self._writes) < _MAX_WRITES:
+            task = asyncio.get_running_loop().create_task(self._remember(event.recipient.lower()))
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
+
+    async def _remember(self, recipient: str) -> None:
+        now, keep_seconds = int(self._tools.wall_clock()), self._config.pass_seconds
+        try:
+            await self._store.renew(_correspondent_key(recipient), now, keep_seconds)
+            if self._config.spf:
+                await self._store.renew(_domain_key(recipient.rpartition("@")[2]), now, keep_seconds)
+        except StoreError:
+            return  # a correspondent who has to wait once is no reason to stop anything
+
+
+def _client_key(address: IPv4Address | IPv6Address, sender: str, helo: str, spf: Result) -> str:
+    if spf == "pass":
+        return _domain_key((sender.rpartition("@")[2] or helo).lower())
+    return f"net:{ip_network((address, NETWORK4 if address.version == 4 else NETWORK6), strict=False)}"
+
+
+def _domain_key(domain: str) -> str:
+    return f"domain:{domain}"
+
+
+def _correspondent_key(address: str) -> str:
+    return f"to:{address}"
+
+
+def _come_back(wait_seconds: int) -> Reply:
+    return Reply(451, f"Greylisted, please come back in {wait_seconds} seconds", "4.7.1")
+
+
+def build_greylist(name: str, kind: Kind, places: Places, tools: Tools) -> GreylistFilter:
+    """Make one (implements ``Maker``); raises ValueError if the store can't be used."""
+    assert isinstance(kind, Greylist)
+    return GreylistFilter(name, kind, tools, open_store(kind.store, tools.folder))

@@ -1,0 +1,42 @@
+"""From the configuration's text to a store."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from paquebot_mta.filter.greylist.store import MemoryStore, Store
+
+
+def open_store(text: str, folder: Path | None) -> Store:
+    """Make the store that ``memory``, ``sqlite:PATH`` or ``redis://HOST:PORT/DB`` names; nothing is opened yet.
+
+    Args:
+        folder: where a relative path begins.
+
+    Raises:
+        ValueError: it names none, or one that this installation can't use.
+    """
+    kind, _, rest = text.partition(":")
+    if text == "memory":
+        return MemoryStore()
+    if kind == "sqlite" and rest:
+        return _sqlite(rest, folder)
+    if kind in {"redis", "rediss"} and urlsplit(text).hostname:
+        return _redis(text)
+    raise ValueError("store must be memory, sqlite:PATH or redis://HOST:PORT/DB")
+
+
+def _sqlite(path: str, folder: Path | None) -> Store:
+    from paquebot_mta.filter.greylist.sqlite_store import SqliteStore
+
+    if not Path(path).is_absolute() and folder is None:
+        raise ValueError(f"store sqlite:{path}: there is no folder for a path that does not begin with /")
+    return SqliteStore((folder or Path("/")) / path)
+
+
+def _redis(url: str) -> Store:
+    """The library costs memory; only who uses it pays."""
+    try:
+        from paquebot_mta.filter.greylist.redis_store import RedisStore
+    except ImportError as error:
+        raise ValueError("store redis: the package redis is not installed") from error
+    return RedisStore(url)
