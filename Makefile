@@ -14,7 +14,7 @@ FUZZ ?=
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency monitoring monitoring-files monitoring-pictures crds chart image lock clean kube-tools cluster-up cluster-down
+.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency monitoring monitoring-files monitoring-pictures crds chart image lock clean kube-tools cluster-up cluster-env cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ kube-tools: ## build the programs of the test cluster, once (minutes; needs Go)
 
 cluster-up: setup packages kube-tools ## start a Kubernetes of two nodes on this machine (root), and say how to use it
 	@$(bin)/python -m tests.kube up
+
+cluster-env: ## print what makes kubectl and helm of a shell talk to it: evaluate it there
+	@$(bin)/python -m tests.kube env
 
 cluster-down: setup ## take that Kubernetes away
 	@$(bin)/python -m tests.kube down

@@ -1,9 +1,14 @@
-"""`python -m tests.kube up | down`: the tests' cluster for a person; `keep SLOT` is what it runs for itself."""
+"""`python -m tests.kube up | env | down`: the tests' cluster for a person; `keep SLOT` is what it runs for itself.
+
+PAQUEBOT_CLUSTER_SLOT says which one, where several are wanted (`cluster`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -15,25 +20,26 @@ from .programs import UnavailableError, directory
 
 PERSONAL_SLOT = 0
 
-
 _WELCOME = """\
-Two nodes are ready, and have the image {image}. For kubectl and helm:
+Two nodes are ready, and have the image {image}. For kubectl and helm: eval "$(make -s cluster-env)", which says
 
-  export KUBECONFIG={kubeconfig}
-  export PATH={programs}:$PATH
+{environment}
 
 Volumes: storage class {storage_class}, ReadWriteMany. Pods reach this machine at {machine}, and nothing else.
 Logs: {logs}. Take it away: make cluster-down
 """
 
 
+def _personal() -> Cluster:
+    return Cluster(int(os.environ.get("PAQUEBOT_CLUSTER_SLOT", PERSONAL_SLOT)))
+
+
 def _up() -> None:
-    cluster = Cluster(PERSONAL_SLOT)
+    cluster = _personal()
     cluster.up()
     values = {
         "image": cluster.load_project_image(),
-        "kubeconfig": cluster.api.kubeconfig,
-        "programs": directory(),
+        "environment": _environment(cluster),
         "storage_class": cluster.storage_class,
         "machine": cluster.machine_address,
         "logs": cluster.directory,
@@ -41,8 +47,18 @@ def _up() -> None:
     print(_WELCOME.format(**values), end="")
 
 
+def _environment(cluster: Cluster) -> str:
+    """Return the lines of a shell that make kubectl and helm talk to the cluster."""
+    kubeconfig, programs = shlex.quote(str(cluster.api.kubeconfig)), shlex.quote(str(directory()))
+    return f'export KUBECONFIG={kubeconfig}\nexport PATH={programs}:"$PATH"'
+
+
+def _env() -> None:
+    print(_environment(_personal()))
+
+
 def _down() -> None:
-    Cluster(PERSONAL_SLOT).down()
+    _personal().down()
 
 
 def _keep(slot: str) -> None:
@@ -50,7 +66,7 @@ def _keep(slot: str) -> None:
         asyncio.run(keep(Cluster(int(slot)).place))
 
 
-_COMMANDS: dict[str, Callable[..., None]] = {"up": _up, "down": _down, "keep": _keep}
+_COMMANDS: dict[str, Callable[..., None]] = {"up": _up, "env": _env, "down": _down, "keep": _keep}
 
 
 def main(command: str, *arguments: str) -> int:

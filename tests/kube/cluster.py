@@ -23,7 +23,7 @@ from . import cgroups
 from .api import Api
 from .control_plane import Address, ControlPlane
 from .daemons import Daemon
-from .images import PROJECT_IMAGE, project_image
+from .images import PROJECT_IMAGE, project_image, whole_name
 from .keeper import Place
 from .names import Zones
 from .network import Network
@@ -107,7 +107,7 @@ class Cluster:
 
     def up(self) -> None:
         """Start what does not run, and wait until the nodes are ready. Raises `UnavailableError`, `PeerError`."""
-        _check_machine()
+        check_machine()
         if self.network.is_foreign():
             raise UnavailableError(f"this machine has routes of its own below {self.network.prefix}.0.0")
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -160,6 +160,11 @@ class Cluster:
         """Give both nodes the images of a docker or OCI archive. Raises `PeerError`."""
         for node in self.nodes.values():
             node.load_image(archive)
+
+    def name_image(self, name: str, other: str) -> None:
+        """Give an image that is on both nodes another name, too: the same program as another version."""
+        for node in self.nodes.values():
+            node.name_image(whole_name(name), whole_name(other))
 
     def exec(self, namespace: str, pod: str, *argv: str, timeout_seconds: float = 60.0) -> str:
         """Run a command in a pod, and return what it printed. Raises `PeerError` when it fails."""
@@ -240,7 +245,7 @@ class Cluster:
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """Yield a cluster of a slot that nobody has, and take it down afterwards. Raises `UnavailableError`."""
-    _check_machine()
+    check_machine()
     with free_slot() as slot:
         cluster = Cluster(slot)
         cluster.down()
@@ -263,8 +268,8 @@ def free_slot() -> Iterator[int]:
     raise UnavailableError(f"{len(SLOTS)} clusters run on this machine already")
 
 
-def _check_machine() -> None:
-    """Raise `UnavailableError` that says what is missing."""
+def check_machine() -> None:
+    """Raise `UnavailableError` that says what is missing for a cluster."""
     if os.geteuid() != 0:
         raise UnavailableError("a cluster with nodes needs root")
     for name in _PROGRAMS:

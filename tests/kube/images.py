@@ -31,6 +31,11 @@ def project_image() -> Path:
     return Path(done.stdout.strip().splitlines()[-1])
 
 
+def whole_name(name: str) -> str:
+    """Return an image's name as containerd keeps it: with registry and folder."""
+    return name if "/" in name else f"docker.io/library/{name}"
+
+
 def write_program_image(path: Path, program: Path, name: str) -> Path:
     """Write a docker archive whose image `name` runs that static program, as user 65535; return its path."""
     layer = _tar({program.name: program.read_bytes()}, mode=0o755)

@@ -82,9 +82,12 @@ class Node:
         """Give the node the images of a docker or OCI archive. Raises `PeerError`."""
         self.run(*self._import(archive), timeout_seconds=_IMPORT_SECONDS).checked()
 
+    def name_image(self, name: str, other: str) -> None:
+        """Give an image that the node has another name, too. Both are whole: `localhost/paquebot:test`, say."""
+        self.run(*_images("tag", "--force"), name, other).checked()
+
     def _import(self, archive: Path) -> list[str]:
-        options = ["--snapshotter", self._snapshotter]
-        return [find_program("ctr"), "-a", SOCKET, "-n", "k8s.io", "images", "import", *options, str(archive)]
+        return [*_images("import"), "--snapshotter", self._snapshotter, str(archive)]
 
     def _write(self, url: str, authority: Authority) -> None:
         (self.home / "cni").mkdir(parents=True, exist_ok=True)
@@ -134,6 +137,10 @@ class Node:
         proxy = [program("kube-proxy"), f"--config={self.home / 'kube-proxy.json'}"]
         started = [f"{shlex.join(argv)} >>{_log(self.home, argv)} 2>&1 &" for argv in (kubelet, proxy)]
         return "\n".join([f"{shlex.join(self._import(self.home / 'pause.tar'))} >/dev/null", *started, ""])
+
+
+def _images(*command: str) -> list[str]:
+    return [find_program("ctr"), "-a", SOCKET, "-n", "k8s.io", "images", *command]
 
 
 def _log(home: Path, argv: list[str]) -> str:

@@ -98,6 +98,10 @@ class OwnCluster(Cluster):
         """Skip the test."""
         _skip(f"{archive.name} on its nodes")
 
+    def name_image(self, name: str, other: str) -> None:
+        """Skip the test."""
+        _skip(f"{name} as {other} on its nodes")
+
     def set_records(self, zones: Zones) -> None:
         """Skip the test."""
         _skip(f"DNS records of {', '.join(zones)}")

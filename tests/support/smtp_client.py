@@ -46,16 +46,16 @@ class RawReply:
 
 
 class SmtpClient:
-    """A connection to a port of loopback, or to a unix socket; closed at the end of its block."""
+    """A connection to a port of loopback or of `host`, or to a unix socket; closed at the end of its block."""
 
-    def __init__(self, target: int | Path, *, timeout_seconds: float = 10.0) -> None:
+    def __init__(self, target: int | Path, *, host: str = LOOPBACK, timeout_seconds: float = 10.0) -> None:
         self.transcript: list[str] = []
         self._timeout_seconds = timeout_seconds
         self._buffer = bytearray()
         self._socket: socket.socket = socket.socket(socket.AF_UNIX if isinstance(target, Path) else socket.AF_INET)
         self._socket.settimeout(timeout_seconds)
         try:
-            self._socket.connect(str(target) if isinstance(target, Path) else (LOOPBACK, target))
+            self._socket.connect(str(target) if isinstance(target, Path) else (host, target))
         except OSError:
             self._socket.close()
             raise
@@ -102,6 +102,14 @@ class SmtpClient:
         except OSError as error:
             raise self._failed(f"the TLS handshake failed: {error!r}") from error
         self.transcript.append("=== TLS")
+
+    @property
+    def certificate(self) -> bytes:
+        """The server's certificate (DER), after the handshake."""
+        found = self._socket.getpeercert(binary_form=True) if isinstance(self._socket, ssl.SSLSocket) else None
+        if found is None:
+            raise self._failed("the server has shown no certificate")
+        return found
 
     def expect_end(self) -> None:
         """Expect that the server closes the connection without saying anything more."""
