@@ -3,17 +3,24 @@
 import errno
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from mmap import mmap
-from typing import Final
+from typing import Final, NamedTuple
 
+from paquebot_mta.config.key_ring import RingKey
 from paquebot_mta.spool.disk import RealDisk
-from paquebot_mta.spool.format import HEADER_BYTES, MAX_PAYLOAD_BYTES, SegmentHeader, encode_header, encode_record
+from paquebot_mta.spool.format import HEADER_BYTES, MAX_PAYLOAD_BYTES, SegmentHeader, encode_header
 from paquebot_mta.spool.layout import segment_name
+from paquebot_mta.spool.seal import Seal
+from paquebot_mta.spool.sealer import Sealer, Wanted
 from tests.fuzz.material import Material
 
 INCARNATION: Final = "00000000000000aa-fuzz"
 SALT: Final = bytes(range(32))
 HEADER: Final = SegmentHeader(1, INCARNATION, SALT, 1_800_000_000.0)
+KEY: Final = RingKey(id=1, created_at=datetime(2026, 11, 1, tzinfo=UTC), key=bytes(range(32)))
+SEALER: Final = Sealer(Wanted((KEY,), "Zstd"))
+SEALER.bind("volume")
 _WINDOW_BYTES: Final = 1 << 20
 
 
@@ -57,13 +64,23 @@ class MemoryVolume(RealDisk):
         return [segment_name(1)]
 
 
-def make_segment(source: Material) -> tuple[bytes, int]:
-    """Make a segment of records with valid checks and payloads as they come, then damage it; and count its records."""
+class Made(NamedTuple):
+    """A segment, what opens it, and how many records it was made of."""
+
+    data: bytes
+    seal: Seal
+    records: int
+
+
+def make_segment(source: Material) -> Made:
+    """Make a segment of records with valid checks and payloads as they come, sealed or not; then damage it."""
     damage, at, value, number = source.byte(), source.word(), source.byte(), 0
-    segment = bytearray(encode_header(HEADER))
+    header, seal = SEALER.seal(HEADER) if damage & 16 else (HEADER, Seal(HEADER.seed))
+    segment = bytearray(encode_header(header))
     while source.left:
-        kind, msgid, length = source.byte(), source.byte(), source.word() % 1_024
-        segment += b"".join(encode_record(HEADER.seed, number, kind, msgid, source.take(length)))
+        kind, msgid, length = source.byte(), source.byte(), source.word()
+        payload, flags = source.take(length % 1_024), length >> 13
+        segment += b"".join(seal.encode(len(segment), number, kind, msgid, payload, flags))
         number += 1
     if damage & 1:
         place = at if damage & 2 else HEADER_BYTES + at
@@ -72,4 +89,4 @@ def make_segment(source: Material) -> tuple[bytes, int]:
         del segment[len(segment) - at % len(segment) :]
     if damage & 8:
         segment += bytes(value * 16)
-    return bytes(segment), number
+    return Made(bytes(segment), seal, number)

@@ -8,6 +8,7 @@ from paquebot_mta.spool.committer import LostOwnershipError
 from paquebot_mta.spool.format import Kind
 from paquebot_mta.spool.parts import JournalParts
 from paquebot_mta.spool.records import Clock, encode
+from paquebot_mta.spool.segment import NewRecord
 from paquebot_mta.spool.store import SpoolError
 
 _CLOCK_SECONDS = 60.0
@@ -29,10 +30,10 @@ async def beat(parts: JournalParts) -> None:
         parts.circuit.stall(stalled=loop.time() - beaten_at >= options.lease_seconds)
         if parts.circuit.trouble:
             with suppress(SpoolError):  # who is not ready gets no mail that would try the volume
-                await parts.log.append([(Kind.CLOCK, 0, _clock(parts))], lambda placed: None)
+                await parts.log.append([NewRecord(Kind.CLOCK, 0, _clock(parts))], lambda placed: None)
         elif loop.time() - noted_at >= _CLOCK_SECONDS and parts.committer.commits != commits:
             noted_at, commits = loop.time(), parts.committer.commits
-            parts.log.note([(Kind.CLOCK, 0, _clock(parts))])
+            parts.log.note([NewRecord(Kind.CLOCK, 0, _clock(parts))])
 
 
 def _beat(parts: JournalParts) -> bool:

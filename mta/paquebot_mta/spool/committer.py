@@ -11,15 +11,16 @@ import errno
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
 from paquebot_mta.spool.disk import Disk
-from paquebot_mta.spool.format import OVERHEAD_BYTES
 from paquebot_mta.spool.options import JournalOptions, fault, no_space
 from paquebot_mta.spool.owner import Ownership
+from paquebot_mta.spool.packed import log_bytes
 from paquebot_mta.spool.quiet import Quiet
 from paquebot_mta.spool.segment import NewRecord, Segment, SegmentFactory, SegmentWriter
 from paquebot_mta.spool.store import SpoolError
@@ -60,7 +61,7 @@ def append_of(
     essential: bool = False,
 ) -> Append:
     """Make a job for the committer."""
-    length = sum(len(payload) for _, _, payload in records) + OVERHEAD_BYTES * len(records)
+    length = log_bytes(records)
     return Append(records, length, settle, essential)
 
 
@@ -234,11 +235,11 @@ class Committer:
         self.commits += synced
 
     def _current(self) -> SegmentWriter:
-        """The segment to append to: a new one if there is none or it is full or old."""
+        """The segment to append to: a new one if there is none or it is full, old, or of another key than wanted."""
         writer, options, now = self._writer, self._parts.options, self._parts.monotonic()
         if writer is not None:
             used = max(writer.segment.end / options.segment_bytes, (now - self._began_at) / options.segment_seconds)
-            if used < 1:
+            if used < 1 and self._fits(writer):
                 self._make_ready(used)
                 return writer
             self._writer = None
@@ -254,11 +255,15 @@ class Committer:
     def _take_next(self) -> SegmentWriter:
         ready, self._next = self._next, None
         if ready is not None:
-            try:
-                return ready.result()
-            except OSError:
-                pass  # tried again here, where the error has someone to tell
+            with suppress(OSError):  # tried again here, where the error has someone to tell
+                writer = ready.result()
+                if self._fits(writer):
+                    return writer
+                writer.remove()
         return self._parts.factory.make(self._parts.clock())
+
+    def _fits(self, writer: SegmentWriter) -> bool:
+        return self._parts.factory.fits(writer.segment, self._parts.clock())
 
     def _seal(self, writer: SegmentWriter) -> None:
         """Close a segment whose records are all durable: an error harms nothing that was promised."""

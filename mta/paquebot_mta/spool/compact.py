@@ -15,14 +15,16 @@ from paquebot_mta.mail.envelope import Message
 from paquebot_mta.mail.ids import Evpid, Msgid, parse_msgid
 from paquebot_mta.spool.committer import Placed
 from paquebot_mta.spool.disk import Disk
-from paquebot_mta.spool.format import OVERHEAD_BYTES, Kind
+from paquebot_mta.spool.format import Kind
 from paquebot_mta.spool.index import Entry, Index
 from paquebot_mta.spool.log import Log
 from paquebot_mta.spool.options import JournalOptions
-from paquebot_mta.spool.reader import DamagedError, accept_stretch, body_stretches, read_accepted, read_body
-from paquebot_mta.spool.records import Accepted, encode
+from paquebot_mta.spool.packed import lengths_of, message_records
+from paquebot_mta.spool.reader import DamagedError, accept_stretch, body_stretch, read_accepted, whole_body
+from paquebot_mta.spool.records import Accepted
 from paquebot_mta.spool.scan import Record, scan
-from paquebot_mta.spool.segment import Home, Segment
+from paquebot_mta.spool.sealer import Sealer
+from paquebot_mta.spool.segment import Home, NewRecord, Segment
 
 _MESSAGE_KINDS: Final = (Kind.ACCEPT, Kind.MOVED)
 
@@ -30,9 +32,12 @@ _MESSAGE_KINDS: Final = (Kind.ACCEPT, Kind.MOVED)
 class Compactor:
     """Empties segments."""
 
-    def __init__(self, disk: Disk, log: Log, index: Index, pool: Executor, options: JournalOptions) -> None:
+    def __init__(
+        self, disk: Disk, sealer: Sealer, log: Log, index: Index, pool: Executor, options: JournalOptions
+    ) -> None:
         """``generation`` follows the journal's."""
         self._disk = disk
+        self._sealer = sealer
         self._log = log
         self._index = index
         self._pool = pool
@@ -69,20 +74,19 @@ class Compactor:
             SpoolError: it stays where it is.
         """
         try:
-            accepted, payloads = await self._read(msgid, entry)
+            accepted, chunks = await self._read(msgid, entry)
         except (DamagedError, OSError):
             return  # whoever reads it next learns of it; nothing is lost by leaving it there
-        if self._index.get(msgid) is not entry or busy(msgid):
-            return
 
         def on_settled(placed: Placed | None) -> None:
             if placed is not None and self._index.get(msgid) is entry:
-                start = placed.start
-                placed.segment.pins.add(self._index.move(entry, placed.segment, start, OVERHEAD_BYTES + len(moved)))
+                placed.segment.pins.add(self._index.move(entry, placed.segment, placed.start, *lengths_of(records)))
 
         origin = entry.segment.home.incarnation
-        moved = encode(self._accepted(accepted.message, entry, origin, msgid))
-        await self._log.append(_records(msgid, payloads, moved), on_settled)
+        moved = Accepted(accepted.message, 0, origin, msgid, self.generation, entry.states)
+        records = await self._pack(msgid, chunks, moved)
+        if self._index.get(msgid) is entry and not busy(msgid):
+            await self._log.append(records, on_settled)
 
     async def move_as(self, msgid: Msgid, entry: Entry, new_msgid: Msgid) -> None:
         """Take in a message, not in the index yet, under another id: its own is in use.
@@ -90,36 +94,32 @@ class Compactor:
         Raises:
             SpoolError, DamagedError, OSError: it stays where it is, for the next start.
         """
-        accepted, payloads = await self._read(msgid, entry)
+        accepted, chunks = await self._read(msgid, entry)
         message = _renamed(accepted.message, new_msgid)
 
         def on_settled(placed: Placed | None) -> None:
             if placed is None:
                 return
             placed.segment.pins.add(entry.segment)
-            entry.segment, entry.start, entry.accept_bytes = placed.segment, placed.start, OVERHEAD_BYTES + len(moved)
+            entry.segment, entry.start = placed.segment, placed.start
+            entry.body_bytes, entry.accept_bytes = lengths_of(records)
             self._index.add(new_msgid, entry)
 
         origin = entry.segment.home.incarnation
-        moved = encode(self._accepted(message, entry, origin, msgid))
-        await self._log.append(_records(new_msgid, payloads, moved), on_settled)
+        moved = Accepted(message, 0, origin, msgid, self.generation, entry.states)
+        records = await self._pack(new_msgid, chunks, moved)
+        await self._log.append(records, on_settled)
 
     async def _read(self, msgid: Msgid, entry: Entry) -> tuple[Accepted, list[bytes]]:
         number = int(parse_msgid(msgid), 16)
         loop = asyncio.get_running_loop()
         accepted = await loop.run_in_executor(self._pool, read_accepted, self._disk, accept_stretch(entry, number))
-        payloads: list[bytes] = []
-        for stretch in body_stretches(entry, number):
-            payloads += await loop.run_in_executor(self._pool, read_body, self._disk, stretch)
-        return accepted, payloads
+        stretch = body_stretch(entry, number)
+        return accepted, await loop.run_in_executor(self._pool, lambda: list(whole_body(self._disk, stretch)))
 
-    def _accepted(self, message: Message, entry: Entry, origin: str, origin_msgid: Msgid) -> Accepted:
-        return Accepted(message, entry.body_bytes, origin, origin_msgid, self.generation, entry.states)
-
-
-def _records(msgid: Msgid, payloads: Sequence[bytes], moved: bytes) -> list[tuple[Kind, int, bytes]]:
-    number = int(msgid, 16)
-    return [*((Kind.BODY, number, payload) for payload in payloads), (Kind.MOVED, number, moved)]
+    async def _pack(self, msgid: Msgid, chunks: Sequence[bytes], moved: Accepted) -> list[NewRecord]:
+        loop, number = asyncio.get_running_loop(), int(msgid, 16)
+        return await loop.run_in_executor(self._pool, message_records, self._sealer, number, chunks, Kind.MOVED, moved)
 
 
 def _renamed(message: Message, msgid: Msgid) -> Message:
@@ -131,5 +131,5 @@ def _renamed(message: Message, msgid: Msgid) -> Message:
 
 def _msgids(disk: Disk, segment: Segment) -> list[Msgid]:
     """Messages in a segment, dead ones too."""
-    found = scan(disk, segment.path, segment.seed)
+    found = scan(disk, segment.path, segment.seal)
     return [Msgid(f"{item.msgid:08x}") for item in found if isinstance(item, Record) and item.kind in _MESSAGE_KINDS]

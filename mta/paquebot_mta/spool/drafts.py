@@ -4,22 +4,28 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from paquebot_mta.mail.envelope import Message
 from paquebot_mta.mail.ids import Msgid
 from paquebot_mta.spool.cache import FreshCache
 from paquebot_mta.spool.committer import Placed, spool_error
-from paquebot_mta.spool.format import BODY_BYTES, OVERHEAD_BYTES, Kind
+from paquebot_mta.spool.format import BODY_BYTES, Kind
 from paquebot_mta.spool.health import Circuit
 from paquebot_mta.spool.index import Entry, Index
 from paquebot_mta.spool.log import Log
 from paquebot_mta.spool.options import fault
+from paquebot_mta.spool.packed import lengths_of, message_records
 from paquebot_mta.spool.private import PrivateMessage
 from paquebot_mta.spool.records import Accepted, Done, encode
+from paquebot_mta.spool.sealer import Sealer
+from paquebot_mta.spool.segment import NewRecord
 from paquebot_mta.spool.store import SpoolError
 
 _VOID: Final = encode(Done())
+_PACKED_INLINE_BYTES: Final = 16 * 1024
+"""Compressing this much takes less than a hop to a thread and back, even by gzip."""
 
 
 @dataclass(slots=True)
@@ -36,6 +42,7 @@ class Intake:
     cache: FreshCache
     circuit: Circuit
     pool: Executor
+    sealer: Sealer
     private_bytes: int
     new_private: Callable[[], PrivateMessage]
     open_ids: set[Msgid] = field(default_factory=set)
@@ -49,7 +56,7 @@ class Intake:
             if record.segment is not placed.segment:
                 record.segment.pins.add(placed.segment)
 
-        self.log.note([(Kind.DONE, number, _VOID)], on_placed)
+        self.log.note([NewRecord(Kind.DONE, number, _VOID)], on_placed)
 
 
 class JournalDraft:
@@ -120,15 +127,17 @@ class JournalDraft:
             self._intake.open_ids.discard(self.msgid)
 
     async def _commit_shared(self, message: Message) -> None:
-        payloads = split(self._parts)
+        chunks = split(self._parts)
         self._parts = []
-        accepted = encode(Accepted(message, self.size + OVERHEAD_BYTES * len(payloads)))
-        records = [(Kind.BODY, self._number, payload) for payload in payloads]
-        records.append((Kind.ACCEPT, self._number, accepted))
+        pack = partial(message_records, self._intake.sealer, self._number, chunks, Kind.ACCEPT, Accepted(message, 0))
+        if self._intake.sealer.packs and self.size > _PACKED_INLINE_BYTES:
+            records = await asyncio.get_running_loop().run_in_executor(self._intake.pool, pack)
+        else:
+            records = pack()
 
         def on_settled(placed: Placed | None) -> None:
             if placed is not None:
-                self._store(placed, message, len(accepted), payloads)
+                self._store(placed, message, lengths_of(records), chunks)
 
         try:
             await self._intake.log.append(records, on_settled)
@@ -137,18 +146,16 @@ class JournalDraft:
             raise
 
     async def _commit_private(self, message: Message, private: PrivateMessage) -> None:
-        payloads = split(self._parts)
-        chunks = -(-self.size // BODY_BYTES)
-        accepted = encode(Accepted(message, self.size + OVERHEAD_BYTES * chunks))
+        chunks = split(self._parts)
         loop = asyncio.get_running_loop()
         settled: asyncio.Future[None] = loop.create_future()
         task = loop.create_task(
-            self._in_pool(lambda: private.finish(self._number, payloads, accepted)), name="spool-private"
+            self._in_pool(lambda: private.finish(self._number, chunks, message)), name="spool-private"
         )
 
         def on_settled(placed: Placed | None) -> None:
             if placed is not None:
-                self._store(placed, message, len(accepted), ())
+                self._store(placed, message, (private.body_bytes, private.accept_bytes), ())
             else:
                 self._intake.pool.submit(private.abort)
 
@@ -162,16 +169,15 @@ class JournalDraft:
             self._late = isinstance(error, Exception)
             raise
 
-    def _store(self, placed: Placed, message: Message, accepted: int, payloads: Sequence[bytes]) -> None:
-        """Note in the books what is durable."""
+    def _store(self, placed: Placed, message: Message, lengths: tuple[int, int], chunks: Sequence[bytes]) -> None:
+        """Note in the books what is durable; ``lengths`` of content and envelopes in the log."""
         if self._late:
             self._intake.void(placed, self._number)
             return
-        body = self.size + OVERHEAD_BYTES * (-(-self.size // BODY_BYTES))
-        entry = Entry(placed.segment, placed.start, body, accepted + OVERHEAD_BYTES, self.size, len(message.envelopes))
+        entry = Entry(placed.segment, placed.start, *lengths, self.size, len(message.envelopes))
         self._intake.index.add(message.msgid, entry)
-        if payloads:
-            self._intake.cache.put(message.msgid, message, payloads)
+        if chunks:
+            self._intake.cache.put(message.msgid, message, chunks)
 
     def abort(self) -> None:
         """See ``Draft``."""

@@ -1,18 +1,22 @@
-"""The bytes of a segment, format version 1: a header of 4,096 bytes, then records, all numbers big-endian.
+"""The bytes of a segment, format versions 1 and 2: a header of 4,096 bytes, then records, all numbers big-endian.
 
 Header: written twice, at 0 and at 2,048, so that one damaged byte can't cost a whole segment::
 
     magic 8s | version u16 | checksum id u8 | compression id u8 | flags u16 | kid u32 | segment id u64 |
     created at f64 | incarnation 64s | salt 32s | CRC-32 u32
+    version 2: | key check 16s | CRC-32 u32 of it, seeded by the first
 
 Record::
 
     magic 4s | length u32 | type u8 | flags u8 | seq u64 | msgid u32 | header CRC-32 u32 | payload | check 16s
 
 The CRC of a record's header is seeded by the segment's salt, which no sender knows: mail that contains the bytes of a
-record is never taken for one. ``check`` is the AEAD tag of an encrypted record (kid > 0); with checksum id 1 it is the
-CRC-32 of the payload seeded by the header's, 12 zero bytes behind it. CRC-32 and not BLAKE2b because it costs 0.8
-instead of 4.0 microseconds for 4 KiB and finds what a disk does: nobody needs to be kept from forging it.
+record is never taken for one. ``check`` is the tag of a sealed record (checksum id 2, kid > 0: ``seal``); with
+checksum id 1 it is the CRC-32 of the payload seeded by the header's, 12 zero bytes behind it. CRC-32 and not BLAKE2b
+because it costs 0.8 instead of 4.0 microseconds for 4 KiB and finds what a disk does; who may forge, needs sealing.
+
+Version 2 is written only by who seals or packs, so that a version before can take over all that it can read. A record's
+flags say how its payload is packed (``packing``); the header's compression id only what its writer had in mind.
 ``seq`` counts from 0 in each segment. Lengths are untrusted until the header's CRC is checked, and bounded after it.
 """
 
@@ -22,10 +26,14 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-VERSION: Final = 1
+PLAIN_VERSION: Final = 1
+VERSION: Final = 2
 CHECKSUM_CRC32: Final = 1
+CHECKSUM_AES_GCM: Final = 2
 COMPRESSION_NONE: Final = 0
+KEY_CHECK_BYTES: Final = 16
 HEADER_BYTES: Final = 4096
 SECOND_COPY_AT: Final = 2048
 BODY_BYTES: Final = 65_536
@@ -66,8 +74,9 @@ class SegmentHeader(Struct, frozen=True):
         salt: 32 random bytes.
         created_at: wall clock, seconds since 1970.
         private: it holds one big message.
-        kid: id of the key ring's key, 0 means not encrypted.
+        kid: id of the key ring's key, 0 means not sealed.
         compression: id, 0 means none.
+        key_check: version 2: tells whether a key of that id is the key.
     """
 
     segment_id: int
@@ -78,7 +87,8 @@ class SegmentHeader(Struct, frozen=True):
     kid: int = 0
     compression: int = COMPRESSION_NONE
     checksum: int = CHECKSUM_CRC32
-    version: int = VERSION
+    version: int = PLAIN_VERSION
+    key_check: bytes = bytes(KEY_CHECK_BYTES)
 
     @property
     def seed(self) -> int:
@@ -88,7 +98,25 @@ class SegmentHeader(Struct, frozen=True):
     @property
     def readable(self) -> bool:
         """Whether this reader knows how; if not the segment is held, never touched."""
-        return (self.version, self.checksum, self.compression, self.kid) == (VERSION, CHECKSUM_CRC32, 0, 0)
+        if self.version == PLAIN_VERSION:
+            return (self.checksum, self.compression, self.kid) == (CHECKSUM_CRC32, COMPRESSION_NONE, 0)
+        return self.version == VERSION and self.checksum == (CHECKSUM_AES_GCM if self.kid else CHECKSUM_CRC32)
+
+    @property
+    def fields(self) -> bytes:
+        """All that was fixed before its key was made: the header as it is spelled, up to the first CRC."""
+        return _HEADER.pack(
+            _HEADER_MAGIC,
+            self.version,
+            self.checksum,
+            self.compression,
+            int(self.private),
+            self.kid,
+            self.segment_id,
+            self.created_at,
+            self.incarnation.encode("ascii", "replace"),
+            self.salt,
+        )
 
 
 class RecordHead(NamedTuple):
@@ -104,20 +132,12 @@ class RecordHead(NamedTuple):
 
 def encode_header(header: SegmentHeader) -> bytes:
     """Spell a segment's header, both copies."""
-    fields = _HEADER.pack(
-        _HEADER_MAGIC,
-        header.version,
-        header.checksum,
-        header.compression,
-        int(header.private),
-        header.kid,
-        header.segment_id,
-        header.created_at,
-        header.incarnation.encode("ascii"),
-        header.salt,
-    )
-    copy = (fields + _U32.pack(crc32(fields))).ljust(SECOND_COPY_AT, b"\0")
-    return copy + copy
+    fields = header.fields
+    crc = crc32(fields)
+    copy = fields + _U32.pack(crc)
+    if header.version >= VERSION:
+        copy += header.key_check + _U32.pack(crc32(header.key_check, crc))
+    return 2 * copy.ljust(SECOND_COPY_AT, b"\0")
 
 
 def decode_header(data: bytes) -> SegmentHeader | None:
@@ -126,19 +146,36 @@ def decode_header(data: bytes) -> SegmentHeader | None:
 
 
 def _decode_copy(copy: bytes) -> SegmentHeader | None:
-    end = _HEADER.size
-    if len(copy) < end + 4 or not copy.startswith(_HEADER_MAGIC) or copy[end : end + 4] != _U32.pack(crc32(copy[:end])):
+    end, crc = _HEADER.size, crc32(copy[: _HEADER.size])
+    if len(copy) < end + 4 or not copy.startswith(_HEADER_MAGIC) or copy[end : end + 4] != _U32.pack(crc):
         return None
     _, version, checksum, compression, flags, kid, segment_id, created_at, incarnation, salt = _HEADER.unpack_from(copy)
     name = incarnation.rstrip(b"\0").decode("ascii", "replace")
-    return SegmentHeader(segment_id, name, salt, created_at, bool(flags & 1), kid, compression, checksum, version)
+    private = bool(flags & 1)
+    header = SegmentHeader(segment_id, name, salt, created_at, private, kid, compression, checksum, version)
+    return header if version != VERSION else _with_key_check(header, copy[end + 4 :], crc)
 
 
-def encode_record(seed: int, seq: int, kind: int, msgid: int, payload: bytes) -> tuple[bytes, bytes, bytes]:
-    """Spell a record as three buffers: header, payload, check."""
-    fields = _RECORD.pack(RECORD_MAGIC, len(payload), kind, 0, seq, msgid)
+def _with_key_check(header: SegmentHeader, rest: bytes, crc: int) -> SegmentHeader | None:
+    check = rest[:KEY_CHECK_BYTES]
+    if rest[KEY_CHECK_BYTES : KEY_CHECK_BYTES + 4] != _U32.pack(crc32(check, crc)):
+        return None
+    return replace(header, key_check=check)
+
+
+def encode_record_head(seed: int, seq: int, kind: int, msgid: int, length: int, flags: int) -> tuple[bytes, int]:
+    """Spell the header of a record; returns its CRC too."""
+    fields = _RECORD.pack(RECORD_MAGIC, length, kind, flags, seq, msgid)
     crc = crc32(fields, seed)
-    return fields + _U32.pack(crc), payload, payload_check(payload, crc)
+    return fields + _U32.pack(crc), crc
+
+
+def encode_record(
+    seed: int, seq: int, kind: int, msgid: int, payload: bytes, flags: int = 0
+) -> tuple[bytes, bytes, bytes]:
+    """Spell a record that isn't sealed as three buffers: header, payload, check."""
+    head, crc = encode_record_head(seed, seq, kind, msgid, len(payload), flags)
+    return head, payload, payload_check(payload, crc)
 
 
 def decode_record_head(seed: int, data: bytes | memoryview) -> RecordHead | None:

@@ -99,11 +99,12 @@ class Index:
         _count(entry, -1)
         return entry.segment
 
-    def move(self, entry: Entry, segment: Segment, start: int, accept_bytes: int) -> Segment:
+    def move(self, entry: Entry, segment: Segment, start: int, body_bytes: int, accept_bytes: int) -> Segment:
         """Note that a message was copied forward. Returns the segment it left."""
         left = entry.segment
         _count(entry, -1)
-        entry.segment, entry.start, entry.accept_bytes = segment, start, accept_bytes
+        entry.segment, entry.start = segment, start
+        entry.body_bytes, entry.accept_bytes = body_bytes, accept_bytes
         _count(entry, 1)
         return left
 

@@ -20,9 +20,9 @@ from paquebot_mta.spool.index import Entry, by_message
 from paquebot_mta.spool.options import fault
 from paquebot_mta.spool.parts import JournalParts
 from paquebot_mta.spool.quarantine import evidence_name, quarantine
-from paquebot_mta.spool.reader import DamagedError, Stretch, accept_stretch, body_stretches, read_accepted, read_body
+from paquebot_mta.spool.reader import DamagedError, Stretch, accept_stretch, body_stretch, read_accepted, read_body
 from paquebot_mta.spool.records import Intended, Results, States, encode, expand
-from paquebot_mta.spool.segment import Home, Segment
+from paquebot_mta.spool.segment import Home, NewRecord, Segment
 from paquebot_mta.spool.shared_check import SharedCheck
 from paquebot_mta.spool.store import Draft, Lost, SpoolError, SpoolStats, Waiting
 from paquebot_mta.telemetry.events import Notice
@@ -129,17 +129,21 @@ class Journal:
             return
         if entry is None:
             raise fault(f"no message {msgid}")
-        number, done = int(msgid, 16), 0
-        while done < len(stretches := body_stretches(entry, number)):
+        number, given, skipped = int(msgid, 16), 0, 0
+        place = rest = body_stretch(entry, number)
+        while rest.length:
             try:
-                chunks = await self._read(partial(read_body, self._parts.disk, stretches[done]))
+                chunks, rest = await self._read(partial(read_body, self._parts.disk, rest))
             except SpoolError:
-                if body_stretches(entry, number)[done] == stretches[done]:
+                if body_stretch(entry, number) == place:
                     raise
-                continue  # it was copied forward meanwhile; stretches have the same lengths there
-            done += 1
-            for chunk in chunks:
+                place = rest = body_stretch(entry, number)  # it was copied forward meanwhile, chunk by chunk
+                skipped = given
+                continue
+            for chunk in chunks[skipped:]:
+                given += 1
                 yield chunk
+            skipped = max(0, skipped - len(chunks))
 
     def intend(self, evpids: Sequence[Evpid]) -> None:
         """See ``Spool``."""
@@ -147,7 +151,7 @@ class Journal:
         if known:
             number = int(msgid_of(known[0]), 16)
             payload = encode(Intended(known, generation=self._parts.counts.generation))
-            self._parts.log.note([(Kind.INTENT, number, payload)])
+            self._parts.log.note([NewRecord(Kind.INTENT, number, payload)])
 
     async def owned(self) -> bool:
         """See ``Spool``. A volume that does not answer is no proof, so it means no."""
@@ -176,7 +180,7 @@ class Journal:
         groups = [(msgid, group) for msgid, group in by_message(results) if msgid in self._index]
         if not groups:
             return
-        records = [(Kind.RESULT, int(msgid, 16), self._spell(msgid, group)) for msgid, group in groups]
+        records = [NewRecord(Kind.RESULT, int(msgid, 16), self._spell(msgid, group)) for msgid, group in groups]
         for msgid, _ in groups:
             self._updating[msgid] = self._updating.get(msgid, 0) + 1
         await self._parts.log.append(records, partial(self._updated, groups), essential=True)

@@ -10,10 +10,12 @@ from msgspec import Struct
 
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.spool.disk import Disk, read_file, write_file
-from paquebot_mta.spool.format import MAX_INCARNATION_BYTES, VERSION
+from paquebot_mta.spool.format import MAX_INCARNATION_BYTES
 
 _INCARNATION: Final = re.compile(r"[0-9a-f]{16}(?:-[a-z0-9.-]+)?")
 _SEGMENT: Final = re.compile(r"seg-([0-9a-f]{16})\.q")
+VERSION: Final = 1
+"""Of the directories and of ``format``; segments have one of their own."""
 _FORMAT_BYTES: Final = 4096
 _DIRECTORIES: Final = ("pods", "adopt", "offline", "corrupt", "grave")
 

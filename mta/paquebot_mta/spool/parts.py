@@ -27,7 +27,8 @@ from paquebot_mta.spool.options import JournalOptions
 from paquebot_mta.spool.owner import Owner, Ownership
 from paquebot_mta.spool.private import PrivateMessage
 from paquebot_mta.spool.replay import Found
-from paquebot_mta.spool.segment import Home, SegmentFactory
+from paquebot_mta.spool.sealer import Sealer
+from paquebot_mta.spool.segment import Home, NewRecord, SegmentFactory
 from paquebot_mta.spool.store import SpoolError
 from paquebot_mta.spool.watch import Watcher
 
@@ -40,6 +41,7 @@ class Surroundings:
         directory: of the spool; ``v1`` is made in it.
         name: what a person calls this process, part of the incarnation.
         machine: names this start of this machine, empty if nobody knows: what locks prove, they prove within it.
+        sealer: what the log is sealed and packed with; it outlives what is opened here.
         clock: wall clock, seconds since 1970; ``monotonic``: for durations.
     """
 
@@ -50,6 +52,7 @@ class Surroundings:
     notify: Notify
     name: str = ""
     machine: str = ""
+    sealer: Sealer = field(default_factory=Sealer)
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
@@ -77,6 +80,7 @@ class JournalParts:
 
     disk: Disk
     layout: Layout
+    sealer: Sealer
     options: JournalOptions
     randbits: RandomBits
     clock: Callable[[], float]
@@ -116,7 +120,7 @@ class JournalParts:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         if self.homes[0].segments and not self.circuit.lost:
             with suppress(SpoolError):
-                await self.log.append([(Kind.GOODBYE, 0, b"")], lambda placed: None)
+                await self.log.append([NewRecord(Kind.GOODBYE, 0, b"")], lambda placed: None)
         await self.loop.run_in_executor(None, self.committer.stop)
         await self._clean()
         await self.loop.run_in_executor(None, self._release)
@@ -153,8 +157,8 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         SpoolFormatError: the directory is not ours to touch.
         OSError: the volume is out of order.
     """
-    disk, options, layout = given.disk, given.options, Layout(given.directory)
-    prepare(layout, disk, given.randbits)
+    disk, options, layout, sealer = given.disk, given.options, Layout(given.directory), given.sealer
+    sealer.bind(prepare(layout, disk, given.randbits).cluster)
     incarnation = new_incarnation(given.name, given.randbits)
     own = make_home(disk, layout, incarnation, given.machine)
     ownership = Ownership(disk, f"{own.path}/owner", Owner(incarnation))
@@ -164,7 +168,7 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
     circuit = Circuit(options, given.monotonic, given.randbits, given.notify)
     space = SpaceWatch(disk, own.path, options, given.monotonic, given.notify)
     space.look()
-    factory = SegmentFactory(disk, own, given.randbits)
+    factory = SegmentFactory(disk, own, sealer, given.randbits)
     committer = Committer(
         CommitterParts(
             disk, factory, ownership, options, files, given.clock, given.monotonic, space.release, circuit.observe
@@ -175,11 +179,12 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
     index, cache = Index(), FreshCache(options.cache_bytes)
 
     def new_private() -> PrivateMessage:
-        return PrivateMessage(disk, factory, ownership, given.clock)
+        return PrivateMessage(disk, factory, sealer, ownership, given.clock)
 
     return JournalParts(
         disk=disk,
         layout=layout,
+        sealer=sealer,
         options=options,
         randbits=given.randbits,
         clock=given.clock,
@@ -199,9 +204,9 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         log=log,
         index=index,
         cache=cache,
-        intake=Intake(log, index, cache, circuit, files, options.private_bytes, new_private),
+        intake=Intake(log, index, cache, circuit, files, sealer, options.private_bytes, new_private),
         janitor=Janitor(watcher.adopter.graves, homes, files, ownership.check, options.grave_seconds, given.monotonic),
-        compactor=Compactor(disk, log, index, files, options),
+        compactor=Compactor(disk, sealer, log, index, files, options),
         sharing=sharing,
     )
 

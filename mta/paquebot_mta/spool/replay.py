@@ -20,6 +20,8 @@ from paquebot_mta.spool.layout import Layout, parse_segment_name
 from paquebot_mta.spool.quarantine import evidence_name, quarantine
 from paquebot_mta.spool.records import Accepted, CompactState, States
 from paquebot_mta.spool.scan import Damage, Record, read_header, scan
+from paquebot_mta.spool.seal import NO_SEAL
+from paquebot_mta.spool.sealer import Sealer
 from paquebot_mta.spool.segment import Home, Segment
 
 Order = bytes
@@ -103,9 +105,12 @@ class Replay:
     and the state as it will be kept, all in one piece under the id as a number.
     """
 
-    def __init__(self, disk: Disk, layout: Layout, homes: Sequence[Home], *, again: bool = False) -> None:
+    def __init__(
+        self, disk: Disk, layout: Layout, sealer: Sealer, homes: Sequence[Home], *, again: bool = False
+    ) -> None:
         """Read nothing yet; ``again``: the directories were read before."""
         self._disk = disk
+        self._sealer = sealer
         self._again = again
         self._layout = layout
         self._result = Recovered(homes)
@@ -135,7 +140,7 @@ class Replay:
 
     def _read_segment(self, home: Home, segment_id: int, name: str) -> None:
         known = home.segments.get(segment_id)
-        segment = known or Segment(home, segment_id, 0, 0.0, sealed=True)
+        segment = known or Segment(home, segment_id, sealed=True)
         try:
             self._read(segment, f"{home.path}/{name}")
         except FileNotFoundError:
@@ -152,9 +157,9 @@ class Replay:
         """Read what was not read before.
 
         Raises:
-            OSError: it can't be read now; a later try goes on from there.
+            OSError: it can't be read now, or not by our keys; a later try goes on from there.
         """
-        if segment.seed == 0:  # a file without a header may have got one since
+        if segment.seal is NO_SEAL:  # a file without a header may have got one since
             self._read_file(segment, read_header(self._disk, path))
         elif segment.unread or not segment.held:
             self._read_records(segment)
@@ -169,7 +174,8 @@ class Replay:
             segment.held, segment.unread = True, False
             self._result.held += 1
         else:
-            segment.seed, segment.created_at, segment.private = header.seed, header.created_at, header.private
+            segment.kid, segment.created_at, segment.private = header.kid, header.created_at, header.private
+            segment.seal = self._sealer.open(header)
             self._read_records(segment)
 
     def _note_headless(self, segment: Segment) -> None:
@@ -185,7 +191,7 @@ class Replay:
             quarantine(self._disk, self._layout, evidence_name(segment.path, 0), data)
 
     def _read_records(self, segment: Segment) -> None:
-        for item in scan(self._disk, segment.path, segment.seed, segment.end):
+        for item in scan(self._disk, segment.path, segment.seal, segment.end):
             if isinstance(item, Damage):
                 if segment.unread or not self._again:
                     self._note_damage(segment, item)
@@ -197,34 +203,37 @@ class Replay:
         if damage.torn:
             self._result.torn += 1
             return
+        self._put_aside(segment, damage.start, damage.end)
+
+    def _put_aside(self, segment: Segment, start: int, end: int) -> None:
+        """Keep evidence as it stands in the segment: still sealed, if it was."""
         self._result.corrupt += 1
         fd = self._disk.open(segment.path, 0)
         try:
-            data = self._disk.read(fd, min(damage.end - damage.start, 1024 * 1024), damage.start)
+            data = self._disk.read(fd, min(end - start, 1024 * 1024), start)
         finally:
             self._disk.close(fd)
-        quarantine(self._disk, self._layout, evidence_name(segment.path, damage.start), data)
+        quarantine(self._disk, self._layout, evidence_name(segment.path, start), data)
 
     def _read_record(self, segment: Segment, record: Record) -> None:
         try:
             match record.kind:
                 case Kind.ACCEPT | Kind.MOVED:
-                    self._read_accepted(segment, record, records.decode_accepted(record.payload))
+                    self._read_accepted(segment, record, records.decode_accepted(record.plain()))
                 case Kind.RESULT:
-                    self._read_results(segment, record, records.decode_results(record.payload))
+                    self._read_results(segment, record, records.decode_results(record.plain()))
                 case Kind.INTENT:
-                    self._read_intended(segment, record, records.decode_intended(record.payload))
+                    self._read_intended(segment, record, records.decode_intended(record.plain()))
                 case Kind.DONE:
-                    home = records.decode_done(record.payload).incarnation or segment.home.incarnation
+                    home = records.decode_done(record.plain()).incarnation or segment.home.incarnation
                     self._done.add((home, f"{record.msgid:08x}"))
                     self._mention(segment, home, record.msgid)
                 case Kind.ADOPT:
-                    self._see(records.decode_adopted(record.payload).generation)
+                    self._see(records.decode_adopted(record.plain()).generation)
                 case _:
                     return  # BODY is read with its message; types of a later version are none of our business
         except (msgspec.DecodeError, ValueError, RecursionError):  # nested too deep, or an id that is none
-            self._result.corrupt += 1
-            quarantine(self._disk, self._layout, evidence_name(segment.path, record.start), record.payload)
+            self._put_aside(segment, record.start, record.end)
 
     def _see(self, generation: int) -> None:
         self._result.generation = max(self._result.generation, generation)

@@ -5,6 +5,7 @@ windowed, so a segment of any size costs about 1 MiB of memory and its largest r
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -18,14 +19,15 @@ from paquebot_mta.spool.format import (
     SegmentHeader,
     decode_header,
     decode_record_head,
-    payload_check,
 )
+from paquebot_mta.spool.packing import unpack
+from paquebot_mta.spool.seal import Seal
 
 _WINDOW_BYTES: Final = 1024 * 1024
 
 
 class Record(NamedTuple):
-    """A valid record and where it is; ``end`` is the position behind it."""
+    """A valid record and where it is; ``end`` is the position behind it; ``payload`` is opened, but still packed."""
 
     kind: int
     flags: int
@@ -34,6 +36,14 @@ class Record(NamedTuple):
     start: int
     end: int
     payload: bytes
+
+    def plain(self) -> bytes:
+        """What was written.
+
+        Raises:
+            ValueError: nobody packed it like that.
+        """
+        return unpack(self.kind, self.flags, self.payload)
 
 
 class Damage(NamedTuple):
@@ -112,7 +122,7 @@ def read_header(disk: Disk, path: str) -> SegmentHeader | None:
         disk.close(fd)
 
 
-def scan(disk: Disk, path: str, seed: int, start: int = HEADER_BYTES) -> Iterator[Record | Damage]:
+def scan(disk: Disk, path: str, seal: Seal, start: int = HEADER_BYTES) -> Iterator[Record | Damage]:
     """Yield every record and every damaged stretch from a record's place on, in order.
 
     Raises:
@@ -120,19 +130,19 @@ def scan(disk: Disk, path: str, seed: int, start: int = HEADER_BYTES) -> Iterato
     """
     fd = disk.open(path, os.O_RDONLY)
     try:
-        yield from _scan(Window(disk, fd), seed, start)
+        yield from _scan(Window(disk, fd), seal, start)
     finally:
         disk.close(fd)
 
 
-def _scan(window: Window, seed: int, position: int) -> Iterator[Record | Damage]:
+def _scan(window: Window, seal: Seal, position: int) -> Iterator[Record | Damage]:
     while position < window.size:
-        record = record_at(window, seed, position)
+        record = record_at(window, seal, position)
         if record is not None:
             yield record
             position = record.end
             continue
-        following = _resync(window, seed, position)
+        following = _resync(window, seal, position)
         if following is None:
             if not window.blank(position):
                 yield Damage(position, window.size, torn=True)
@@ -141,43 +151,46 @@ def _scan(window: Window, seed: int, position: int) -> Iterator[Record | Damage]
         position = following
 
 
-def _resync(window: Window, seed: int, position: int) -> int | None:
+def _resync(window: Window, seal: Seal, position: int) -> int | None:
     """Find the next valid record behind a position."""
     found = position
     while (found := window.find(RECORD_MAGIC, found + 1)) >= 0:
-        if record_at(window, seed, found) is not None:
+        if record_at(window, seal, found) is not None:
             return found
     return None
 
 
-def record_at(window: Window, seed: int, position: int) -> Record | None:
+def record_at(window: Window, seal: Seal, position: int) -> Record | None:
     """Read and verify the record at a position; None if there is none."""
-    head = decode_record_head(seed, window.get(position, RECORD_HEADER_BYTES))
+    head = decode_record_head(seal.seed, window.get(position, RECORD_HEADER_BYTES))
     if head is None or position + RECORD_HEADER_BYTES + head.length + CHECK_BYTES > window.size:
         return None
     data = window.get(position, RECORD_HEADER_BYTES + head.length + CHECK_BYTES)
-    return _verified(head, data, position)
+    return _verified(head, data, seal, position)
 
 
-def _verified(head: RecordHead, data: bytes, position: int) -> Record | None:
-    payload = data[RECORD_HEADER_BYTES : RECORD_HEADER_BYTES + head.length]
-    if data[RECORD_HEADER_BYTES + head.length :] != payload_check(payload, head.crc):
+def _verified(head: RecordHead, data: bytes, seal: Seal, position: int) -> Record | None:
+    payload = seal.open(head, position, data[:RECORD_HEADER_BYTES], data[RECORD_HEADER_BYTES:])
+    if payload is None:
         return None
     return Record(head.kind, head.flags, head.seq, head.msgid, position, position + len(data), payload)
 
 
-def split_records(data: bytes, seed: int, position: int) -> Iterator[Record]:
-    """Read the records that fill a stretch read in one go.
+def split_records(data: bytes, seal: Seal, position: int, most: int = sys.maxsize) -> list[Record]:
+    """Read the whole records at the beginning of a stretch read in one go, at most so many.
 
     Raises:
-        ValueError: it is not made of valid records only.
+        ValueError: it does not begin with valid records only.
     """
-    at = 0
-    while at < len(data):
-        head = decode_record_head(seed, data[at : at + RECORD_HEADER_BYTES])
+    at, records = 0, list[Record]()
+    while len(records) < most and at + RECORD_HEADER_BYTES <= len(data):
+        head = decode_record_head(seal.seed, data[at : at + RECORD_HEADER_BYTES])
         end = at + RECORD_HEADER_BYTES + head.length + CHECK_BYTES if head else 0
-        record = _verified(head, data[at:end], position + at) if head and end <= len(data) else None
+        if end > len(data):
+            break
+        record = _verified(head, data[at:end], seal, position + at) if head else None
         if record is None:
             raise ValueError(f"damaged record at {position + at}")
-        yield record
+        records.append(record)
         at = end
+    return records

@@ -5,16 +5,26 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.spool.disk import Disk, write_all
-from paquebot_mta.spool.format import HEADER_BYTES, Kind, SegmentHeader, encode_header, encode_record
+from paquebot_mta.spool.format import HEADER_BYTES, OVERHEAD_BYTES, Kind, SegmentHeader, encode_header
 from paquebot_mta.spool.layout import segment_name
+from paquebot_mta.spool.packing import Packing
+from paquebot_mta.spool.seal import NO_SEAL, Seal
+from paquebot_mta.spool.sealer import Sealer
 
 NO_MESSAGE: Final = 0
-NewRecord = tuple[Kind, int, bytes]
-"""Kind, message id as a number (0: none), payload."""
+
+
+class NewRecord(NamedTuple):
+    """A record to be appended; ``msgid`` as a number (0: none), ``payload`` packed as it says."""
+
+    kind: Kind
+    msgid: int
+    payload: bytes
+    packing: Packing = Packing.PLAIN
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -51,7 +61,7 @@ class Segment:
     """One file and what of it is still needed.
 
     Attributes:
-        seed: for the CRC of record headers.
+        seal: opens its records; ``kid`` of its key, known even while there is no such key.
         end: bytes written.
         live: messages not final whose content lies here; ``live_bytes`` their records.
         pins: segments that must be gone before this one goes: this one holds results about messages in them.
@@ -61,9 +71,10 @@ class Segment:
 
     home: Home
     segment_id: int
-    seed: int
-    created_at: float
+    seal: Seal = NO_SEAL
+    created_at: float = 0.0
     private: bool = False
+    kid: int = 0
     end: int = HEADER_BYTES
     live: int = 0
     live_bytes: int = 0
@@ -81,10 +92,11 @@ class Segment:
 class SegmentFactory:
     """Makes segments in our own directory."""
 
-    def __init__(self, disk: Disk, home: Home, randbits: RandomBits) -> None:
+    def __init__(self, disk: Disk, home: Home, sealer: Sealer, randbits: RandomBits) -> None:
         """Count from 1 in a new directory."""
         self._disk = disk
         self._home = home
+        self._sealer = sealer
         self._randbits = randbits
         self._ids = itertools.count(1)
 
@@ -92,11 +104,13 @@ class SegmentFactory:
         """Create the file with its header; ``sync`` makes file and name durable, else the caller does it in time.
 
         Raises:
-            OSError: it can't be made; nothing is left behind as far as possible.
+            OSError: it can't be made, or no key may write; nothing is left behind as far as possible.
         """
         salt = self._randbits(256).to_bytes(32, "big")
-        header = SegmentHeader(next(self._ids), self._home.incarnation, salt, created_at, private)
-        segment = Segment(self._home, header.segment_id, header.seed, created_at, private)
+        header, seal = self._sealer.seal(
+            SegmentHeader(next(self._ids), self._home.incarnation, salt, created_at, private)
+        )
+        segment = Segment(self._home, header.segment_id, seal, created_at, private, header.kid)
         writer = SegmentWriter(self._disk, segment)
         try:
             writer.begin(encode_header(header), sync=sync)
@@ -104,6 +118,10 @@ class SegmentFactory:
             writer.remove()
             raise
         return writer
+
+    def fits(self, segment: Segment, now: float) -> bool:
+        """Whether a segment is sealed as a new one would be at this time."""
+        return self._sealer.fits(segment.seal, now)
 
 
 class SegmentWriter:
@@ -115,6 +133,7 @@ class SegmentWriter:
         self._disk = disk
         self._fd = -1
         self._seq = 0
+        self._position = HEADER_BYTES
         self._allocated = 0
 
     def begin(self, header: bytes, *, sync: bool) -> None:
@@ -126,12 +145,17 @@ class SegmentWriter:
             self._disk.sync_dir(self.segment.home.path)
 
     def append(self, records: Sequence[NewRecord], buffers: list[bytes]) -> None:
-        """Spell records for the next ``flush``; they get the next numbers."""
-        seed, seq = self.segment.seed, self._seq
-        for kind, msgid, payload in records:
-            buffers += encode_record(seed, seq, kind, msgid, payload)
+        """Spell records for the next ``flush``; they get the next numbers, and none is ever used twice.
+
+        Raises:
+            OSError: there are no more numbers.
+        """
+        encode, seq, position = self.segment.seal.encode, self._seq, self._position
+        for kind, msgid, payload, packing in records:
+            buffers += encode(position, seq, kind, msgid, payload, packing)
+            position += OVERHEAD_BYTES + len(payload)
             seq += 1
-        self._seq = seq
+        self._seq, self._position = seq, position
 
     def flush(self, buffers: list[bytes]) -> None:
         """Write what was appended.

@@ -9,7 +9,7 @@ copies, of which the moved one counts, or a share that stands alone.
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -20,8 +20,9 @@ from paquebot_mta.spool.graves import remove_directory
 from paquebot_mta.spool.incarnation import HIDDEN
 from paquebot_mta.spool.layout import new_incarnation
 from paquebot_mta.spool.owner import Owner, create_owner, overwrite_owner
+from paquebot_mta.spool.packed import message_records
 from paquebot_mta.spool.parts import JournalParts
-from paquebot_mta.spool.reader import DamagedError, accept_stretch, body_stretches, read_accepted, read_body
+from paquebot_mta.spool.reader import DamagedError, accept_stretch, body_stretch, read_accepted, whole_body
 from paquebot_mta.spool.records import Accepted, Done, encode
 from paquebot_mta.spool.replay import Found
 from paquebot_mta.spool.segment import Home, NewRecord, SegmentFactory, SegmentWriter
@@ -107,11 +108,11 @@ def _write(parts: JournalParts, name: str, share: Sequence[Found], copied: list[
 
 
 def _copy(parts: JournalParts, home: Home, share: Sequence[Found], copied: list[Found]) -> None:
-    factory = SegmentFactory(parts.disk, home, parts.randbits)
+    factory = SegmentFactory(parts.disk, home, parts.sealer, parts.randbits)
     writer: SegmentWriter | None = None
     for found in share:
         try:
-            records = list(_records(parts, found))
+            records = _records(parts, found)
         except (DamagedError, OSError):
             continue  # whoever delivers it learns of it
         if writer is None or writer.segment.end >= parts.options.segment_bytes:
@@ -130,18 +131,14 @@ def _finish(writer: SegmentWriter | None) -> None:
         writer.seal()
 
 
-def _records(parts: JournalParts, found: Found) -> Iterator[NewRecord]:
+def _records(parts: JournalParts, found: Found) -> list[NewRecord]:
     """The message as its share holds it: content, then envelopes with their states."""
     disk, entry, number = parts.disk, found.entry, int(found.msgid, 16)
     accepted = read_accepted(disk, accept_stretch(entry, number))
-    for stretch in body_stretches(entry, number):
-        for payload in read_body(disk, stretch):
-            yield Kind.BODY, number, payload
-    origin = found.segment.home.incarnation
-    moved = Accepted(
-        accepted.message, entry.body_bytes, origin, found.msgid, max(1, parts.counts.generation), entry.states
-    )
-    yield Kind.MOVED, number, encode(moved)
+    origin, generation = found.segment.home.incarnation, max(1, parts.counts.generation)
+    moved = Accepted(accepted.message, 0, origin, found.msgid, generation, entry.states)
+    chunks = whole_body(disk, body_stretch(entry, number))
+    return message_records(parts.sealer, number, chunks, Kind.MOVED, moved)
 
 
 async def _void(parts: JournalParts, copied: Sequence[Found]) -> None:
@@ -157,7 +154,9 @@ async def _void(parts: JournalParts, copied: Sequence[Found]) -> None:
             if placed is not None:
                 placed.segment.pins.update(found.segment for found in batch)
 
-        records = [(Kind.DONE, int(found.msgid, 16), encode(Done(found.segment.home.incarnation))) for found in batch]
+        records = [
+            NewRecord(Kind.DONE, int(found.msgid, 16), encode(Done(found.segment.home.incarnation))) for found in batch
+        ]
         await parts.log.append(records, on_settled, essential=True)
 
 

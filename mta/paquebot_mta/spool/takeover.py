@@ -19,7 +19,7 @@ from paquebot_mta.spool.parts import JournalParts
 from paquebot_mta.spool.reader import DamagedError
 from paquebot_mta.spool.records import Adopted, Results, encode
 from paquebot_mta.spool.replay import Found, Recovered, Replay
-from paquebot_mta.spool.segment import Home, Segment
+from paquebot_mta.spool.segment import Home, NewRecord, Segment
 from paquebot_mta.spool.share import hand_on, split
 from paquebot_mta.spool.store import SpoolError
 from paquebot_mta.spool.watch import Dead
@@ -79,7 +79,7 @@ async def _look(parts: JournalParts) -> None:
     if inherited is not None:
         _tell_adopted(parts, _INHERITED, inherited)
     for home in await _in_watch(parts, parts.watcher.to_rescan, tuple(parts.homes)):
-        late = await _in_watch(parts, Replay(parts.disk, parts.layout, [home], again=True).run)
+        late = await _in_watch(parts, Replay(parts.disk, parts.layout, parts.sealer, [home], again=True).run)
         await _take_late(parts, home, late)
 
 
@@ -128,7 +128,7 @@ async def _hand_on(parts: JournalParts, shares: Mapping[str, Sequence[Found]]) -
 
 def _claim_and_read(parts: JournalParts, dead: Dead) -> Recovered | None:
     homes = _claim(parts, dead)
-    return Replay(parts.disk, parts.layout, homes).run() if homes else None
+    return Replay(parts.disk, parts.layout, parts.sealer, homes).run() if homes else None
 
 
 def _claim(parts: JournalParts, dead: Dead) -> Sequence[Home]:
@@ -151,7 +151,7 @@ async def _log_adoption(parts: JournalParts, segments: Sequence[Segment]) -> Non
 
     adopted = sorted({segment.home.incarnation for segment in segments})
     payload = encode(Adopted(tuple(adopted), parts.counts.generation))
-    await parts.log.append([(Kind.ADOPT, 0, payload)], on_settled, essential=True)
+    await parts.log.append([NewRecord(Kind.ADOPT, 0, payload)], on_settled, essential=True)
 
 
 async def serve(parts: JournalParts, messages: Sequence[Found]) -> None:

@@ -23,6 +23,7 @@ from paquebot_mta.spool.format import (
 )
 from paquebot_mta.spool.owner import Owner, decode_owner, encode_beat, encode_claim
 from paquebot_mta.spool.scan import Damage, Record, scan
+from paquebot_mta.spool.seal import Seal
 
 HEADER = SegmentHeader(7, "0123456789abcdef-mx-0", bytes(range(32)), 1_800_000_000.5, True, 3, 0)
 FRAME = st.tuples(st.sampled_from(list(Kind)), st.integers(0, 2**32 - 1), st.binary(max_size=300))
@@ -35,7 +36,7 @@ def segment(frames: list[tuple[Kind, int, bytes]]) -> bytes:
 
 def read(path: Path, data: bytes) -> list[Record | Damage]:
     path.write_bytes(data)
-    return list(scan(RealDisk(), str(path), HEADER.seed))
+    return list(scan(RealDisk(), str(path), Seal(HEADER.seed)))
 
 
 def test_a_header_is_read_back() -> None:

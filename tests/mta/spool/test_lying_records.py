@@ -12,6 +12,8 @@ from paquebot_mta.spool.layout import Layout
 from paquebot_mta.spool.records import Accepted, Intended, Results
 from paquebot_mta.spool.replay import Recovered, Replay
 from paquebot_mta.spool.scan import scan
+from paquebot_mta.spool.seal import Seal
+from paquebot_mta.spool.sealer import Sealer
 from paquebot_mta.spool.segment import Home
 from tests.fuzz.volume import HEADER, INCARNATION, MemoryVolume
 
@@ -24,7 +26,7 @@ def _recover(kind: Kind, payload: bytes) -> tuple[Recovered, MemoryVolume]:
     good = encode_record(HEADER.seed, 0, Kind.ACCEPT, 1, records.encode(Accepted(_message(), 0)))
     record = encode_record(HEADER.seed, 1, kind, 1, payload)
     volume, layout = MemoryVolume(encode_header(HEADER) + b"".join(good + record)), Layout("/spool")
-    return Replay(volume, layout, (Home(INCARNATION, layout.home(INCARNATION), own=False),)).run(), volume
+    return Replay(volume, layout, Sealer(), (Home(INCARNATION, layout.home(INCARNATION), own=False),)).run(), volume
 
 
 @pytest.mark.parametrize(
@@ -64,5 +66,5 @@ def test_a_torn_content_full_of_magic_numbers_costs_few_reads() -> None:
     last = b"".join(encode_record(HEADER.seed, 0, Kind.DONE, 1, b""))
     for tail in (b"", last):
         volume = MemoryVolume(encode_header(HEADER) + RECORD_MAGIC * 400_000 + tail)
-        assert len(list(scan(volume, "/pods/x/seg", HEADER.seed))) == 1 + bool(tail)
+        assert len(list(scan(volume, "/pods/x/seg", Seal(HEADER.seed)))) == 1 + bool(tail)
         assert volume.reads < 20

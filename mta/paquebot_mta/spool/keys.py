@@ -1,0 +1,78 @@
+"""The keys that segments are sealed with, ready for use; stretching a passphrase takes some 0.1 s, once. Knows no disk.
+
+A passphrase is stretched by PBKDF2-HMAC-SHA256 (RFC 8018, 5.2). The salt is made of the volume's own id, so all
+processes of a volume get the same key, and no other volume does.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from paquebot_mta.config.key_ring import KEY_BYTES, RingKey
+
+ROUNDS: Final = 600_000
+
+
+class MissingKeyError(OSError):
+    """No key of the ring fits: what it should open stays as it is, what it should seal is not written."""
+
+    def __init__(self, cause: str, kid: int = 0) -> None:
+        """``kid`` is the one that is missing, 0 if none may write."""
+        super().__init__(cause)
+        self.kid = kid
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Key:
+    """A key of the ring; ``entry`` is what it was made from."""
+
+    entry: RingKey
+    secret: bytes
+
+    @property
+    def kid(self) -> int:
+        """Its id."""
+        return self.entry.id
+
+    @property
+    def created_at(self) -> float:
+        """Seconds since 1970."""
+        return self.entry.created_at.timestamp()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KeyRing:
+    """All keys there are; none means that nothing is sealed."""
+
+    keys: tuple[Key, ...] = ()
+
+    def find(self, kid: int) -> Key | None:
+        """The key with an id."""
+        return next((key for key in self.keys if key.kid == kid), None)
+
+    def writer(self, now: float) -> Key | None:
+        """The newest key that isn't made in the future, so that it can be handed out before it is used.
+
+        None if nothing is to be sealed.
+
+        Raises:
+            MissingKeyError: something is, but no key may be used yet.
+        """
+        usable = [key for key in self.keys if key.created_at <= now]
+        if self.keys and not usable:
+            raise MissingKeyError("all keys of the queue's key ring are made in the future")
+        return max(usable, key=lambda key: (key.created_at, key.kid), default=None)
+
+
+def stretch(entries: Iterable[RingKey], volume_id: str, before: KeyRing) -> KeyRing:
+    """Make keys of a ring's entries. Blocks for each passphrase that ``before`` has no key of."""
+    known = {key.entry: key for key in before.keys}
+    return KeyRing(tuple(known.get(entry) or Key(entry, _secret(entry, volume_id)) for entry in entries))
+
+
+def _secret(entry: RingKey, volume_id: str) -> bytes:
+    if entry.key:
+        return entry.key
+    salt = hashlib.sha256(f"paquebot key ring\0{volume_id}\0{entry.id}".encode()).digest()
+    return hashlib.pbkdf2_hmac("sha256", entry.passphrase.encode(), salt, ROUNDS, KEY_BYTES)
