@@ -1,0 +1,98 @@
+"""The content of one message, line by line through a filter (phase data-line of smtpd-filters(7))."""
+
+import asyncio
+from collections.abc import Callable
+
+from paquebot_mta.filter.contract import Failing, FilterError
+from paquebot_mta.filter.process.questions import Questions
+from paquebot_mta.mail.ids import SessionId
+
+_GROWTH_BYTES = 4 * 1_048_576
+"""How much more than twice what it got a filter may give back."""
+
+
+class ProcessLines:
+    """A stream to and from one filter; see ``LineFilter``.
+
+    The filter may give more or fewer lines, later, until it says ``.`` alone. What it gives is unstuffed here.
+    """
+
+    def __init__(
+        self, questions: Questions, session: SessionId, timeout_seconds: float, clock: Callable[[], float]
+    ) -> None:
+        self._questions = questions
+        self._session = session
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._token = questions.open_stream(session, self)
+        self._lines: list[bytes] = []
+        self._given_bytes = self._got_bytes = 0
+        self._progress = asyncio.Event()
+        self._ended = False
+        self._fault: FilterError | None = None
+
+    async def feed(self, content: bytes) -> bytes:
+        """Give whole lines; get what came back meanwhile. Raises FilterError."""
+        self._check()
+        if not self._ended and content:
+            self._given_bytes += len(content)
+            try:
+                await self._questions.write_content(self._session, self._token, content, self._clock())
+            except FilterError:
+                self._check()  # why it is gone says more
+                raise
+        return self._take_all()
+
+    async def finish(self) -> bytes:
+        """Say that the message ends, and wait for the rest; each piece of it has the deadline. Raises FilterError."""
+        self._check()
+        if not self._ended:
+            self._questions.write_end(self._session, self._token, self._clock())
+        while not self._ended:
+            await self._wait()
+            self._check()
+        self.abort()
+        return self._take_all()
+
+    def abort(self) -> None:
+        """Forget it; what still comes is ignored."""
+        self._questions.close_stream(self._session, self._token)
+
+    def take(self, line: bytes) -> None:
+        """Take a line as the filter said it."""
+        self._progress.set()
+        if self._ended or self._fault:
+            return
+        if line == b".":
+            self._ended = True
+            return
+        self._got_bytes += len(line) + 2
+        if b"\r" in line:
+            self.fail("it gave content with a bare CR", "protocol")
+        elif self._got_bytes > 2 * self._given_bytes + _GROWTH_BYTES:
+            self.fail("it gave far more content than it got", "protocol")
+        else:
+            self._lines.append(line.removeprefix(b"."))
+
+    def fail(self, cause: str, reason: Failing = "crash") -> None:
+        """Note that nothing of use will come."""
+        self._fault = self._fault or FilterError(cause, reason)
+        self._lines.clear()
+        self._progress.set()
+
+    async def _wait(self) -> None:
+        self._progress.clear()
+        try:
+            await asyncio.wait_for(self._progress.wait(), self._timeout_seconds)
+        except TimeoutError:
+            self.fail("it didn't give content back in time", "timeout")
+
+    def _check(self) -> None:
+        if self._fault is not None:
+            self.abort()
+            raise self._fault
+
+    def _take_all(self) -> bytes:
+        self._check()
+        lines, self._lines = self._lines, []
+        return b"\r\n".join([*lines, b""])
