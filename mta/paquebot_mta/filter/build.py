@@ -11,6 +11,7 @@ from paquebot_mta.filter.dns_lists.dnsbl import build_dnsbl
 from paquebot_mta.filter.dns_lists.sender_score import build_sender_score
 from paquebot_mta.filter.greylist.greylist import build_greylist
 from paquebot_mta.filter.places import places_of
+from paquebot_mta.filter.process.process_filter import build_process
 from paquebot_mta.filter.tools import Places, Tools
 
 
@@ -23,6 +24,7 @@ class Maker(Protocol):
 
 MAKERS: Final[Mapping[type, Maker]] = {
     config.Builtin: build_builtin,
+    config.Process: build_process,
     config.Dnsbl: build_dnsbl,
     config.SenderScore: build_sender_score,
     config.Greylist: build_greylist,
