@@ -179,6 +179,8 @@ class Committer:
         for job, outcome in zip(batch, outcomes, strict=True):
             if job.settle is not None:
                 job.settle(outcome)
+            elif error is not None and isinstance(outcome, SpoolError):
+                self._jobs.appendleft(job)  # what nobody waits for is written with the next batch, whenever that comes
 
     def _commit_or_rescue(self, batch: list[Append]) -> tuple[list[Placed | SpoolError], OSError | None]:
         """Commit; on a full volume try what is essential again with the ballast's space."""

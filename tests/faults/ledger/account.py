@@ -12,6 +12,7 @@ from tests.support.load import Witness
 
 NEAR_SECONDS = SLOW_SECONDS + 1.0
 """A delivery that was under way when a process was struck may be noted so long before or after."""
+_VOLUME_FAULTS: tuple[Kind, ...] = ("full", "permissions", "error")
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,9 @@ class Account:
         queued: acknowledged and still waiting at the end.
         unanswered_delivered: of those without a reply, arrived or notified of.
         duplicates: copies beyond the first, of messages and of notifications.
-        possible_duplicates: INTENT without RESULT, as the processes have counted; ``uncountable``: INTENT records are
-            synced some milliseconds late, so a power loss may swallow one of each process.
+        possible_duplicates: INTENT without RESULT, as the processes have counted.
+        uncountable: duplicates of a process whose volume took nothing, so that no INTENT could be written; and one for
+            each process that a power loss hit, as INTENT records are synced some milliseconds late.
         notified_twice: of the duplicates, notifications; a process died between a notification and its result.
         unexplained: other duplicates whose earlier copy was brought by a process that nothing had struck around then,
             and messages that were notified of though they could be delivered, or the other way round.
@@ -113,7 +115,7 @@ def account(
         unanswered_delivered=len(unknown & ended),
         duplicates=_beyond_first(known) + _beyond_first(notices),
         possible_duplicates=possible_duplicates,
-        uncountable=sum(len(point.hit) for point in points if point.kind == "power"),
+        uncountable=_uncountable(known.values(), points),
         notified_twice=_beyond_first(notices),
         unexplained=_unexplained(known.values(), points) + _misled(witness, copies, notices),
         altered=sum(each.digest != witness.sent[token] for token, found in known.items() for each in found),
@@ -148,6 +150,12 @@ def _beyond_first(found: dict[str, list[Arrival]]) -> int:
 def _unexplained(groups: Iterable[list[Arrival]], points: Sequence[Point]) -> int:
     """Count copies that were followed by another one, though nothing happened to who brought them."""
     return sum(not _was_struck(earlier, points) for group in groups for earlier in group[:-1])
+
+
+def _uncountable(groups: Iterable[list[Arrival]], points: Sequence[Point]) -> int:
+    speechless = [point for point in points if point.kind in _VOLUME_FAULTS]
+    swallowed = sum(len(point.hit) for point in points if point.kind == "power")
+    return swallowed + sum(_was_struck(earlier, speechless) for group in groups for earlier in group[:-1])
 
 
 def _was_struck(arrival: Arrival, points: Sequence[Point]) -> bool:
