@@ -17,6 +17,7 @@ from tests.support.load import Load, run_load
 from tests.support.loop_thread import in_thread
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import ALICE, PaquebotSettings
+from tests.support.processes import wait_until
 from tests.support.smtp_client import SmtpClient
 
 pytestmark = pytest.mark.integration
@@ -109,6 +110,47 @@ def test_a_worker_that_dies_is_started_again(pair: Paquebot) -> None:
     pair.wait_for(lambda: len(set(pair.workers().values()) - {victim}) == 2, "a new worker", 20.0)
     assert len(run_load(pair.ports.mx, Load(sessions=10, messages=40)).acked) == 40
     pair.wait_for_empty_queue()
+
+
+def test_workers_end_with_whom_they_came_from(pair: Paquebot) -> None:
+    """Nobody but the supervisor could stop them: an orphan would serve on, with a configuration that nobody watches."""
+    workers = set(pair.workers().values())
+    os.kill(pair.process.pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(_lives, workers)), "their end", 20.0)
+    pair.process.wait(5.0)
+    pair.restart()
+
+
+def test_the_supervisor_ends_when_it_can_make_no_workers_any_more(pair: Paquebot) -> None:
+    workers = set(pair.workers().values())
+    (nursery,) = {_parent(worker) for worker in workers}
+    os.kill(nursery, signal.SIGKILL)
+    assert pair.process.wait(20.0) == 1
+    pair.expected_faults = ("nursery.lost",)
+    wait_until(lambda: not any(map(_lives, workers)), "their end", 20.0)
+    pair.restart()
+
+
+def test_workers_share_memory(pair: Paquebot) -> None:
+    for worker in pair.workers().values():
+        sizes = dict(line.split()[:2] for line in Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines()[1:])
+        assert int(sizes["Private_Dirty:"]) < 0.6 * int(sizes["Rss:"]), sizes
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return _status(pid)["State"][0] != "Z"
+    except OSError:
+        return False
+
+
+def _parent(pid: int) -> int:
+    return int(_status(pid)["PPid"])
+
+
+def _status(pid: int) -> dict[str, str]:
+    lines = (line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {name: value.strip() for name, value in lines}
 
 
 def _commits(paquebot: Paquebot, worker: int) -> float:

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+from msgspec import structs
 
 from paquebot_mta.admin.port import start_admin_port
+from paquebot_mta.service.nursery import Nursery, running_nursery
 from paquebot_mta.service.options import Options
 from paquebot_mta.service.supervisor import Supervisor
 from paquebot_mta.service.worker import Worker
 
+Loop = Literal["auto", "uvloop", "asyncio"]
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 
@@ -33,8 +36,7 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.option("--grace-seconds", type=click.FloatRange(0), default=30.0, show_default=True, help="Longest drain.")
 @click.option("--pod", default="", envvar="POD_NAME", help="Name shown in log lines.")
 @click.option("--loop", type=click.Choice(["auto", "uvloop", "asyncio"]), default="auto", help="Event loop.")
-@click.option("--worker", type=int, hidden=True, help="Index of this process; the supervisor gives it.")
-def command(admin: str, loop: Literal["auto", "uvloop", "asyncio"], **given: Any) -> None:
+def command(admin: str, loop: Loop, **given: Any) -> None:
     """Run the mail server from a compiled configuration until SIGTERM.
 
     Example: paquebot mta --config .paquebot/config --spool .paquebot/spool --runtime .paquebot/run
@@ -44,20 +46,30 @@ def command(admin: str, loop: Literal["auto", "uvloop", "asyncio"], **given: Any
         raise click.BadParameter("HOST:PORT is wanted", param_hint="--admin")
     given["log_level"] = given["log_level"] or ""
     options = Options(admin_host=host.strip("[]"), admin_port=int(port), **given)
-    supervises = options.workers > 1 and options.worker is None
     try:
-        sys.exit(_run(_supervise(options) if supervises else Worker(options).run(), loop))
+        sys.exit(_work(options, loop) if options.workers == 1 else _work_together(options, loop))
     except OSError as error:
         raise click.ClickException(f"--admin {admin}: {error.strerror or error}") from None
 
 
-async def _supervise(options: Options) -> int:
+def _work(options: Options, loop: Loop) -> int:
+    """Be a worker."""
+    return _run(Worker(options).run(), loop)
+
+
+def _work_together(options: Options, loop: Loop) -> int:
+    """Be the supervisor of several; they are made from a process that knows everything they need and does nothing."""
+    with running_nursery(lambda worker: _work(structs.replace(options, worker=worker), loop)) as nursery:
+        return _run(_supervise(options, nursery), loop)
+
+
+async def _supervise(options: Options, nursery: Nursery) -> int:
     """Run the workers, and the admin port that joins them."""
     port = await start_admin_port(
         options.admin_host, options.admin_port, [options.socket_of(worker) for worker in range(options.workers)]
     )
     try:
-        return await Supervisor(options, sys.argv[1:], _say).run()
+        return await Supervisor(options, nursery, _say).run()
     finally:
         await port.close()
 
@@ -69,7 +81,7 @@ def _say(event: str, worker: int, code: int) -> None:
     print(json.dumps(line), flush=True)
 
 
-def _run(main: Coroutine[Any, Any, int], loop: Literal["auto", "uvloop", "asyncio"]) -> int:
+def _run(main: Coroutine[Any, Any, int], loop: Loop) -> int:
     """Run on uvloop where it exists: it costs half the CPU of asyncio's own loop."""
     if loop == "asyncio":
         return asyncio.run(main)

@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
+from paquebot_mta.service.nursery import Nursery, NurseryLostError
 from paquebot_mta.service.options import Options
 
 FIRST_RESTART_SECONDS = 1.0
@@ -16,17 +17,17 @@ STEADY_SECONDS = 60.0
 class Supervisor:
     """Keeps N worker processes alive until told to stop. Knows nothing of mail."""
 
-    def __init__(self, options: Options, arguments: Sequence[str], say: Callable[[str, int, int], None]) -> None:
-        """``arguments`` start a worker when ``--worker N`` is added; ``say`` is told (event, worker, code)."""
+    def __init__(self, options: Options, nursery: Nursery, say: Callable[[str, int, int], None]) -> None:
+        """Workers come from the ``nursery``; ``say`` is told (event, worker, code)."""
         self._options = options
-        self._arguments = tuple(arguments)
+        self._nursery = nursery
         self._say = say
-        self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
         """Work until SIGTERM or SIGINT; answers the exit code: 0 if every worker ended well."""
         loop = asyncio.get_running_loop()
+        self._nursery.listen()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         keepers = [asyncio.create_task(self._keep(worker)) for worker in range(self._options.workers)]
@@ -45,7 +46,12 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
-            code = await self._run_once(worker)
+            try:
+                code = await self._run_once(worker)
+            except NurseryLostError:
+                self._say("nursery.lost", worker, 1)
+                self._stop.set()
+                return 1
             if self._stop.is_set():
                 return code
             self._say("worker.died", worker, code)
@@ -56,34 +62,24 @@ class Supervisor:
 
     async def _run_once(self, worker: int) -> int:
         """Run a worker to its end; one that overruns the grace time is killed (its mail stays queued)."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "paquebot_mta", *self._arguments, "--worker", str(worker)
-        )
-        self._processes[worker] = process
+        ended = self._nursery.start(worker)
         if self._stop.is_set():
-            process.send_signal(signal.SIGTERM)
-        try:
-            return await self._wait(process)
-        finally:
-            del self._processes[worker]
-
-    async def _wait(self, process: asyncio.subprocess.Process) -> int:
-        """Wait for its end, with a deadline from the moment that the end was asked for."""
-        ended = asyncio.create_task(process.wait())
+            self._nursery.signal(worker, signal.SIGTERM)
         stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {ended, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         try:
-            return await asyncio.wait_for(ended, self._options.grace_seconds + 10 if self._stop.is_set() else None)
+            timeout_seconds = self._options.grace_seconds + 10 if self._stop.is_set() else None
+            return await asyncio.wait_for(asyncio.shield(ended), timeout_seconds)
         except TimeoutError:
-            process.kill()
-            return await process.wait()
+            self._nursery.signal(worker, signal.SIGKILL)
+            return await ended
 
     def _signal_all(self, number: signal.Signals) -> None:
         """Pass a signal on."""
-        for process in self._processes.values():
-            if process.returncode is None:
-                process.send_signal(number)
+        for worker in range(self._options.workers):
+            self._nursery.signal(worker, number)
 
     async def _stopped_within(self, seconds: float) -> bool:
         """Wait, but not beyond the end."""
