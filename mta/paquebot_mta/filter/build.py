@@ -12,6 +12,7 @@ from paquebot_mta.filter.dns_lists.sender_score import build_sender_score
 from paquebot_mta.filter.greylist.greylist import build_greylist
 from paquebot_mta.filter.places import places_of
 from paquebot_mta.filter.process.process_filter import build_process
+from paquebot_mta.filter.rspamd.rspamd import build_rspamd
 from paquebot_mta.filter.tools import Places, Tools
 
 
@@ -28,6 +29,7 @@ MAKERS: Final[Mapping[type, Maker]] = {
     config.Dnsbl: build_dnsbl,
     config.SenderScore: build_sender_score,
     config.Greylist: build_greylist,
+    config.Rspamd: build_rspamd,
 }
 """Who makes which kind; a chain is no filter of its own."""
 

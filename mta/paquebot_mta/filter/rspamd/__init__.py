@@ -1,0 +1,1 @@
+"""rspamd, asked over HTTP once a message (``/checkv2``)."""
