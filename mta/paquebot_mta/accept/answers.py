@@ -36,6 +36,8 @@ TOO_OFTEN: Final = Reply(421, "Too many connections from your address, try again
 TOO_MANY_ERRORS: Final = Reply(421, "Too many errors, closing connection", "4.7.0")
 TOO_MANY_FAILURES: Final = Reply(421, "Too many authentication failures, closing connection", "4.7.0")
 TIMED_OUT: Final = Reply(421, "Timeout, closing connection", "4.4.2")
+FILTER_FAULT: Final = Reply(451, "Temporary failure, try again later", "4.7.1")
+FILTERS_DOWN: Final = Reply(421, "Temporary failure, try again later", "4.7.1")
 INTERNAL_FAULT: Final = Reply(451, "Temporary failure", "4.3.0")
 
 NOT_NOW: Final = Reply(503, "Invalid command: Command not allowed at this point.", "5.5.1")
@@ -60,6 +62,7 @@ TOO_FAST_RECIPIENTS_OF_USER: Final = Reply(450, "Too many recipients from this u
 TOO_FAST_AUTH: Final = Reply(450, "Too many AUTH commands from your address, try again later", "4.7.1")
 TOO_FAST_TLS: Final = Reply(454, "Too many TLS sessions from your address, try again later", "4.7.0")
 TOO_MANY_RECIPIENTS: Final = Reply(452, "Too many recipients", "4.5.3")
+NO_ROOM: Final = Reply(452, "Insufficient system storage", "4.3.1")
 TOO_BIG: Final = Reply(552, "Message exceeds fixed maximum message size: message too big", "5.3.4")
 HEADER_TOO_BIG: Final = Reply(552, "Message header too big", "5.3.4")
 BAD_HEADER: Final = Reply(550, "Message is not RFC 5322 compliant", "5.7.1")

@@ -10,6 +10,7 @@ from aiosmtpd.smtp import AuthResult
 from paquebot_mta.accept import answers
 from paquebot_mta.accept.data import DataSession
 from paquebot_mta.accept.rates import client_of
+from paquebot_mta.mail.parameters import CommandError
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import LinkAuth
 
@@ -46,18 +47,23 @@ class AuthSession(DataSession):
             self.refuse(answers.TOO_FAST_AUTH)
         else:
             self.junk += 1
-            mechanism, _, initial = arg.partition(" ")
-            await self._exchange(mechanism.upper(), initial)
+            await self._exchange(arg)
 
-    async def _exchange(self, mechanism: str, initial: str) -> None:
+    async def _exchange(self, arg: str) -> None:
         steps: dict[str, tuple[Continuation, Reply]] = {
             "PLAIN": (self._take_plain, _GO_AHEAD),
             "LOGIN": (self._take_login, _LOGIN_NAME),
         }
-        if mechanism not in steps:
+        if arg.partition(" ")[0].upper() not in steps:
             self.refuse(answers.BAD_MECHANISM)
             return
-        step, challenge = steps[mechanism]
+        given = await self.screen("auth", arg)
+        if given is None:
+            return
+        mechanism, _, initial = given.partition(" ")
+        if mechanism.upper() not in steps:
+            raise CommandError(answers.FILTER_FAULT)
+        step, challenge = steps[mechanism.upper()]
         if initial:
             await self._respond(step, "" if initial == "=" else initial)
         else:
@@ -120,6 +126,8 @@ class AuthSession(DataSession):
         if result.success:
             self.session.user, self.session.authenticated = name, True
             self.session.auth_data = result.auth_data
+            if self.screening is not None:
+                self.screening.know(self.session)
             self.reply(answers.AUTHENTICATED)
         elif result.message:
             self.refuse(answers.AUTH_FAULT)

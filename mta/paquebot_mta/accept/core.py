@@ -6,7 +6,8 @@ or timers run. Only work that waits for something has a task; deadlines are floa
 
 import asyncio
 import math
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from aiosmtpd.smtp import MISSING, SMTP
 
@@ -17,13 +18,19 @@ from paquebot_mta.accept.eager import Work
 from paquebot_mta.accept.host import Host
 from paquebot_mta.accept.policy import ListenerPolicy
 from paquebot_mta.accept.rates import Kind, client_of
+from paquebot_mta.accept.screening import Screening
 from paquebot_mta.accept.state import SessionState, TransactionState
+from paquebot_mta.config.filters import Phase
+from paquebot_mta.filter.chain import Verdict
+from paquebot_mta.filter.decisions import Disconnect, Rewrite
 from paquebot_mta.mail.content import BdatReader, DataReader
 from paquebot_mta.mail.ids import new_session_id
 from paquebot_mta.mail.lines import LineBuffer
+from paquebot_mta.mail.parameters import CommandError
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import LimitHit, ProtocolServer
 
+Parsed = TypeVar("Parsed")
 _AHEAD_BYTES: Final = 65_536
 """How much may wait unread while the session works; beyond it the transport is paused."""
 _LINGER_SECONDS: Final = 10.0
@@ -46,6 +53,7 @@ class SessionCore(Deadlines, SMTP):
         self.hostname = policy.hostname
         self.reason = ""  # why the connection ended, once that is known
         self.closing = self.finished = self.greeted = self.committing = False
+        self.screening: Screening | None = None
         self._handle_hooks = host.hooks
         self._emit = host.emit
         self._endpoint = policy.listener.name
@@ -212,6 +220,42 @@ class SessionCore(Deadlines, SMTP):
         session, endpoint = self.session.id, self._endpoint
         for line in lines:
             self._emit(ProtocolServer(direction="in", session=session, endpoint=endpoint, reply=line))
+
+    def refuse(self, reply: Reply) -> None:
+        """Send a negative reply; too many permanent ones end the session."""
+        self.reply(reply)
+        if reply.permanent:
+            self.errors += 1
+
+    async def screen(self, phase: Phase, parameter: str = "") -> str | None:
+        """Ask the filters about a command that would be served.
+
+        Returns:
+            The parameter, perhaps another one; None if the command was refused, which the client was told.
+        """
+        if self.screening is None:
+            return parameter
+        verdict = await self.screening.ask(phase, parameter)
+        if verdict.refusal is not None:
+            self.turn_down(verdict)
+            return None
+        return verdict.decision.parameter if isinstance(verdict.decision, Rewrite) else parameter
+
+    def reread(self, parse: Callable[[str], Parsed], parameter: str) -> Parsed:
+        """Read what a filter put into a command's place as strictly as the command itself; garbage is its fault."""
+        try:
+            return parse(parameter)
+        except CommandError:
+            raise CommandError(answers.FILTER_FAULT) from None
+
+    def turn_down(self, verdict: Verdict) -> None:
+        """Tell the client that filters refused, and hang up if they want that."""
+        if verdict.refusal is None:
+            return
+        if isinstance(verdict.decision, Disconnect):
+            self.say_goodbye(verdict.refusal, "filter")
+        else:
+            self.refuse(verdict.refusal)
 
     def flush(self) -> None:
         """Send what was queued."""

@@ -6,7 +6,10 @@ from aiosmtpd.smtp import MISSING
 
 from paquebot_mta.accept import answers
 from paquebot_mta.accept.answers import answer_of
-from paquebot_mta.accept.transaction import TransactionSession
+from paquebot_mta.accept.judging import JudgingSession, refused_by
+from paquebot_mta.accept.transaction import verdict_of
+from paquebot_mta.filter.chain import GO_ON, Verdict
+from paquebot_mta.filter.decisions import Disconnect, Reject
 from paquebot_mta.mail.commands import parse_chunk
 from paquebot_mta.mail.content import BdatReader, DataReader, Fault
 from paquebot_mta.mail.reply import Reply
@@ -21,7 +24,7 @@ _REPLIES: Final[dict[Fault, Reply]] = {
 }
 
 
-class DataSession(TransactionSession):
+class DataSession(JudgingSession):
     """The content."""
 
     _chunks: BdatReader | None = None  # of the open transaction, once BDAT was used
@@ -32,6 +35,11 @@ class DataSession(TransactionSession):
         """Ask for the content."""
         if arg:
             self.refuse(answers.SYNTAX)
+        elif not self._may_begin():
+            self.refuse(answers.NOT_NOW)
+        elif (verdict := await self.screen_data()).refusal is not None:
+            self._report_data(verdict.refusal)
+            self.turn_down(verdict)
         elif not await self._begin():
             self.refuse(answers.NOT_NOW)
         else:
@@ -44,31 +52,44 @@ class DataSession(TransactionSession):
         """Take a chunk; one that can't be taken is skipped, because its bytes come anyway (RFC 3030, 2)."""
         chunk = parse_chunk(arg)
         self._last, self._refusal = chunk.last, None
-        if self._chunks is None and await self._begin():
-            self._chunks = BdatReader(self.policy.limits.message_bytes)
-            self._report_data()
-        reader = self._chunks
-        if reader is None:
-            self._refusal, reader = answers.NOT_NOW, BdatReader(0)
+        if self._chunks is None:
+            self._refusal = await self._begin_chunks()
+        reader = self._chunks or BdatReader(0)
         reader.expect(chunk.size, last=chunk.last)
         self._content = reader
         self.begin_data()
 
+    async def _begin_chunks(self) -> Reply | None:
+        """Get ready for the first chunk, or say why not."""
+        if not self._may_begin():
+            return answers.NOT_NOW
+        verdict = await self.screen_data()
+        if verdict.refusal is not None:
+            self._report_data(verdict.refusal)
+            return verdict.refusal
+        if not await self._begin():
+            return answers.NOT_NOW
+        self._chunks = BdatReader(self.policy.limits.message_bytes)
+        self._report_data()
+        return None
+
+    def _may_begin(self) -> bool:
+        return bool(self.envelope.accepted) and self.envelope.intake is None
+
     async def _begin(self) -> bool:
-        """Open the draft's content, if a recipient was accepted; the hook must set ``envelope.intake``."""
-        if not self.envelope.accepted or self.envelope.intake is not None:
-            return False
+        """Open the draft's content; the hook must set ``envelope.intake``."""
         await self.call("DATA_BEGIN")
         return self.envelope.intake is not None
 
-    def _report_data(self) -> None:
+    def _report_data(self, refusal: Reply | None = None) -> None:
         self._emit(
             TxData(
                 direction="in",
                 session=self.session.id,
                 endpoint=self._endpoint,
                 msgid=self.envelope.msgid,
-                result="ok",
+                result="ok" if refusal is None else verdict_of(refusal),
+                reason="" if refusal is None else "filter",
             )
         )
 
@@ -108,26 +129,47 @@ class DataSession(TransactionSession):
         """Commit, or say why not; replies that wait go out first, because a commit takes time."""
         self.flush()
         self._chunks = None
-        reply = await self._commit() if fault is None else _REPLIES[fault]
         if fault == "too-big":
             self._emit(LimitHit(direction="in", limit="size", session=self.session.id))
-        recipients = self.envelope.accepted if self.policy.lmtp else 1
-        for _ in range(recipients):  # RFC 2033, 4.2: one reply for each recipient that was accepted
-            if reply.positive:
-                self.reply(reply)
+        reply, verdict = (_REPLIES[fault], GO_ON) if fault is not None else await self._finish()
+        if self._lost and verdict is not GO_ON:
+            return  # while filters were asked the client went away: it will come again
+        for each in self._replies(reply):
+            if each.positive:
+                self.reply(each)
             else:
-                self.refuse(reply)
+                self.refuse(each)
         if reply.positive:
             self.commit_transaction()
         else:
-            self.end_transaction(_attempt(reply))
+            self.end_transaction(refused_by(verdict) if verdict.refusal is not None else _attempt(reply))
+        if isinstance(verdict.decision, Disconnect):
+            self.close("filter")
+
+    def _replies(self, reply: Reply) -> list[Reply]:
+        """One reply, or with LMTP one for each recipient that was accepted (RFC 2033, 4.2), and each its own."""
+        if not self.policy.lmtp:
+            return [reply]
+        if not reply.positive:
+            return [reply] * self.envelope.accepted
+        return [part.refusal or reply for part in self.envelope.receivers]
+
+    async def _finish(self) -> tuple[Reply, Verdict]:
+        """Let filters judge what came, and store it; the verdict if they had none of it."""
+        assert self.envelope.intake is not None
+        self.envelope.intake.finish()
+        failure = self.envelope.intake.failure
+        if failure is not None:
+            return failure, GO_ON
+        verdict = await self.screen_message()
+        if self._lost and self.screening is not None:
+            return answers.INTERNAL_FAULT, _GONE
+        if verdict.refusal is not None:
+            return verdict.refusal, verdict
+        return await self._commit(), GO_ON
 
     async def _commit(self) -> Reply:
         """Hand the message over; from here on neither a timeout nor the client's going away stops it."""
-        assert self.envelope.intake is not None
-        self.envelope.intake.finish()
-        if self.envelope.intake.failure is not None:
-            return self.envelope.intake.failure
         self.committing = True
         try:
             status = await self.call("DATA")
@@ -139,6 +181,9 @@ class DataSession(TransactionSession):
         """Forget the chunks, too."""
         self._chunks = None
         super().end_transaction(attempt)
+
+
+_GONE: Final = Verdict(Reject(answers.INTERNAL_FAULT), failed=True)
 
 
 def _attempt(reply: Reply) -> Attempt:

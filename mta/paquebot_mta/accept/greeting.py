@@ -6,6 +6,7 @@ from aiosmtpd.smtp import MISSING
 
 from paquebot_mta.accept import answers
 from paquebot_mta.accept.link import LinkSession
+from paquebot_mta.filter.chain import GO_ON
 from paquebot_mta.mail.commands import parse_host
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import Attempt, LinkIdentify
@@ -33,6 +34,10 @@ class GreetingSession(LinkSession):
             return
         hostname = parse_host(argument)
         self.junk += 1
+        given = await self.screen("helo" if method == "HELO" else "ehlo", hostname)
+        if given is None:
+            return
+        hostname = hostname if given == hostname else self.reread(parse_host, given)
         self.end_transaction(Attempt(direction="in", outcome="client_aborted"))
         refusal = await self._ask_hook(method, hostname)
         if refusal is not None:
@@ -40,6 +45,8 @@ class GreetingSession(LinkSession):
             return
         self.session.host_name, self.session.method = hostname, method
         self.session.extended_smtp = method != "HELO"
+        if self.screening is not None:
+            self.screening.know(self.session)
         self._emit(
             LinkIdentify(
                 direction="in",
@@ -70,6 +77,8 @@ class GreetingSession(LinkSession):
     async def smtp_NOOP(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's spelling
         """Do nothing, up to a limit."""
         self.junk += 1
+        if await self.screen("noop", arg) is None:
+            return
         await self._answer("NOOP", answers.OK, arg)
 
     async def smtp_VRFY(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's spelling
@@ -87,15 +96,18 @@ class GreetingSession(LinkSession):
         if arg:
             self.refuse(answers.SYNTAX)
             return
-        await self._answer("QUIT", answers.GOODBYE)
+        if await self._may_part():
+            await self._answer("QUIT", answers.GOODBYE)
         self.close("quit")
+
+    async def _may_part(self) -> bool:
+        """Ask the filters; the session ends whatever they say, so a filter that is out of order says nothing."""
+        verdict = await self.screening.ask("quit") if self.screening is not None else GO_ON
+        if verdict.refusal is None or verdict.failed:
+            return True
+        self.reply(verdict.refusal)
+        return False
 
     async def _answer(self, hook: str, default: Reply, *arguments: str) -> None:
         status = await self.call(hook, *arguments)
         self.reply(default if status is MISSING or not default.positive else answers.answer_of(status).reply)
-
-    def refuse(self, reply: Reply) -> None:
-        """Send a negative reply; too many permanent ones end the session."""
-        self.reply(reply)
-        if reply.permanent:
-            self.errors += 1

@@ -7,10 +7,12 @@ submission, completed (RFC 6409, 8). Everything else is byte for byte what the c
 from collections.abc import Callable
 
 from paquebot_mta.accept import answers
+from paquebot_mta.accept.filtered import Sink
 from paquebot_mta.config.service import Limits
+from paquebot_mta.filter.hold import HoldError
 from paquebot_mta.mail.header import count_fields, find_body
 from paquebot_mta.mail.reply import Reply
-from paquebot_mta.spool.store import Draft, SpoolError
+from paquebot_mta.spool.store import SpoolError
 
 Complete = Callable[[bytes], bytes]
 """Gives a header section what submission must add, and takes away what must not leave."""
@@ -26,7 +28,7 @@ class Intake:
 
     __slots__ = ("_complete", "_draft", "_header", "_limits", "cause", "failure")
 
-    def __init__(self, draft: Draft, limits: Limits, trace: bytes, complete: Complete | None = None) -> None:
+    def __init__(self, draft: Sink, limits: Limits, trace: bytes, complete: Complete | None = None) -> None:
         """Write the trace field; ``complete`` is for submission."""
         self._draft = draft
         self._limits = limits
@@ -57,6 +59,8 @@ class Intake:
             await self._draft.drain()
         except SpoolError as error:
             self.failure, self.cause = error.reply, str(error)
+        except HoldError as error:
+            self.failure, self.cause = answers.NO_ROOM, str(error)
 
     def _take_header(self, held: bytearray, content: bytes) -> bytes:
         """Hold bytes back until the header is complete, then give out what was held; each byte is looked at once."""

@@ -3,12 +3,15 @@
 import asyncio
 import socket
 from contextlib import suppress
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 
 from paquebot_mta.accept import answers
 from paquebot_mta.accept.policy import spell_banner
 from paquebot_mta.accept.proxied import read_ends
+from paquebot_mta.accept.screening import Screening
 from paquebot_mta.accept.tls import TlsSession
+from paquebot_mta.filter.chain import GO_ON
+from paquebot_mta.filter.running import Screen
 from paquebot_mta.mail.proxy import ProxyError
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.table.lookup import TableError
@@ -33,6 +36,7 @@ _LIMITS: Final[dict[Reply, Literal["session", "per_ip", "rate"]]] = {
     answers.TOO_MANY_FAILURES: "rate",
 }
 Reason = Literal["quit", "eof", "timeout", "tls", "filter", "limit", "error", "shutdown"]
+_REASONS: Final = frozenset(get_args(Reason))
 
 
 class LinkSession(TlsSession):
@@ -42,8 +46,7 @@ class LinkSession(TlsSession):
         """Count the session in and greet it, at once if nothing has to be asked first."""
         if self.transport.get_extra_info("ssl_object") is not None:
             self.secured()
-            self._greet()
-            self.settle()
+            self._greet_now()
             return
         refusal = self.host.admit(self, self.session.client_address)
         if refusal is not None:
@@ -54,8 +57,39 @@ class LinkSession(TlsSession):
             self.work(self._open())
         else:
             self._connected()
-            self._greet()
+            self._greet_now()
+
+    def _greet_now(self) -> None:
+        """Greet at once, or once filters were asked."""
+        if self.policy.screen is not None:
+            self._work_at_once(self._screen_and_greet(self.policy.screen))
+            return
+        self._greet()
+        self.settle()
+
+    async def _screen_and_greet(self, screen: Screen) -> None:
+        try:
+            await self._receive(screen)
+        except Exception as error:  # as in a command: a fault of ours ends the session with 421
+            await self.fail(error)
+        finally:
             self.settle()
+
+    async def _receive(self, screen: Screen | None) -> None:
+        """Greet a client that waited for it and that filters let in."""
+        verdict = GO_ON
+        if screen is not None:
+            self.screening = Screening(screen, self.session, self._endpoint, self.hostname)
+            verdict = await self.screening.ask("connect", self.screening.client)
+        if len(self._input):
+            self._refuse_early_talker()
+        elif verdict.refusal is not None:
+            fault: Literal["filter", ""] = "filter" if verdict.failed else ""
+            self._emit(Attempt(direction="in", outcome="fault" if fault else "policy_rejected", fault=fault))
+            # Without a banner there is no session that could go on: 421 if it is for now (RFC 5321, 3.1).
+            self.say_goodbye(answers.FILTERS_DOWN if verdict.failed else verdict.refusal, "filter")
+        elif not self.closing:
+            self._greet()
 
     async def open_accepted(self, connection: socket.socket) -> None:
         """Begin on an accepted socket: behind the header of a proxy, or with TLS from the first byte, or both.
@@ -129,10 +163,7 @@ class LinkSession(TlsSession):
             await self._look_up_name()
             await self._take_hostname()
             self._connected()
-            if len(self._input):
-                self._refuse_early_talker()
-            elif not self.closing:
-                self._greet()
+            await self._receive(self.policy.screen)
         except Exception as error:  # as in a command: a fault of ours ends the session with 421
             await self.fail(error)
         finally:
@@ -227,7 +258,7 @@ class LinkSession(TlsSession):
             return
         self.finished = True
         self.end_transaction(Attempt(direction="in", outcome="client_aborted"))
-        reason = self.reason if self.reason in {"quit", "timeout", "tls", "limit", "error", "shutdown"} else "eof"
+        reason = self.reason if self.reason in _REASONS else "eof"
         self._emit(
             LinkDisconnect(
                 direction="in",
@@ -237,6 +268,8 @@ class LinkSession(TlsSession):
                 duration_seconds=self.loop.time() - self.started_at,
             )
         )
+        if self.screening is not None:
+            self.screening.end()
         self.host.leave(self, self.session.client_address)
 
     def end_transaction(self, attempt: Attempt) -> None:

@@ -10,6 +10,7 @@ from paquebot_mta.accept.proxied import Networks
 from paquebot_mta.config.listeners import Listener
 from paquebot_mta.config.service import Limits, MtaConfig
 from paquebot_mta.expand.results import Expander
+from paquebot_mta.filter.running import Screen
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.table.lookup import Table
 
@@ -27,6 +28,7 @@ class ListenerPolicy:
         hostname: banner name; ``hostnames`` may have another one for a local address.
         credentials, senders, hostnames: tables, None if not configured.
         proxies: networks whose PROXY header is believed; empty if the listener expects none.
+        screen: what its sessions are filtered by, None if by nothing.
         extensions: lines of EHLO in the clear; ``secure_extensions`` over TLS, without AUTH and STARTTLS.
     """
 
@@ -42,6 +44,7 @@ class ListenerPolicy:
     senders: Table | None = None
     proxies: Networks = ()
     hostnames: Table | None = None
+    screen: Screen | None = None
 
     @property
     def lmtp(self) -> bool:
@@ -57,24 +60,31 @@ class AcceptPolicy:
     listeners: dict[str, ListenerPolicy] = field(default_factory=dict)
 
 
-def build_policy(config: MtaConfig, tables: Mapping[str, Table], expander: Expander) -> AcceptPolicy:
+def build_policy(
+    config: MtaConfig, tables: Mapping[str, Table], expander: Expander, screens: Mapping[str, Screen] | None = None
+) -> AcceptPolicy:
     """Make the policy of a configuration; loads certificates and keys, so call it off the event loop.
+
+    ``screens`` are the filters of listeners, by name.
 
     Raises:
         PolicyError: a certificate can't be loaded, or a table that is named isn't there.
     """
-    service = config.service
-    listeners = {each.name: _build_listener(each, config, tables, expander) for each in service.listeners}
+    service, found = config.service, screens or {}
+    listeners = {
+        each.name: _build_listener(each, config, tables, expander, found.get(each.name)) for each in service.listeners
+    }
     return AcceptPolicy(service.limits, listeners)
 
 
 def _build_listener(
-    listener: Listener, config: MtaConfig, tables: Mapping[str, Table], expander: Expander
+    listener: Listener, config: MtaConfig, tables: Mapping[str, Table], expander: Expander, screen: Screen | None
 ) -> ListenerPolicy:
     service = config.service
     hostname = listener.hostname or service.hostname
     try:
-        _refuse_unserved(listener)
+        if listener.filters and screen is None:
+            raise PolicyError("its filters were not built")
         tls = None if listener.tls.mode == "Off" else server_context(listener.tls, service.certificates)
         return ListenerPolicy(
             listener,
@@ -89,6 +99,7 @@ def _build_listener(
             _table(tables, listener.auth.senders),
             _proxies(listener),
             _table(tables, listener.hostnames),
+            screen,
         )
     except (ValueError, OSError, KeyError) as error:
         raise PolicyError(f"listener {listener.name}: {error}") from error
@@ -97,16 +108,6 @@ def _build_listener(
 def spell_banner(hostname: str, listener: Listener) -> Reply:
     """Spell the greeting (RFC 5321, 4.3.1; RFC 2033, 4)."""
     return Reply(220, f"{hostname} {'LMTP' if listener.role == 'LMTP' else 'ESMTP'} Paquebot")
-
-
-def _refuse_unserved(listener: Listener) -> None:
-    """Say no to what the contract has a place for but sessions don't do: silence would look like consent."""
-    wanted = {
-        "filters": bool(listener.filters),
-    }
-    for name, asked in wanted.items():
-        if asked:
-            raise PolicyError(f"{name} is not supported")
 
 
 def _extensions(listener: Listener, limits: Limits, *, secure: bool) -> tuple[str, ...]:

@@ -10,13 +10,17 @@ from typing import Any
 
 from paquebot_mta.accept import answers
 from paquebot_mta.accept.answers import Answer
+from paquebot_mta.accept.filtered import ContentScreen, Sink, begin_content
 from paquebot_mta.accept.intake import Intake
+from paquebot_mta.accept.parts import MAX_PARTS, Part, remove_recipient
 from paquebot_mta.accept.policy import ListenerPolicy
 from paquebot_mta.accept.received import make_received
+from paquebot_mta.accept.screening import Screening
 from paquebot_mta.accept.senders import may_send
 from paquebot_mta.accept.state import SessionState, TransactionState
 from paquebot_mta.accept.submission import complete_header
 from paquebot_mta.expand.results import Refused, Target
+from paquebot_mta.filter.contract import Changes
 from paquebot_mta.mail.address import AddressError, parse_address
 from paquebot_mta.mail.commands import Recipient
 from paquebot_mta.mail.envelope import Envelope, Message
@@ -49,14 +53,10 @@ class Receiver:
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's spelling
         self, server: Any, session: SessionState, envelope: TransactionState, address: str, options: list[str]
     ) -> Answer | Reply:
-        """Judge the client and the reverse-path, and open a draft."""
-        policy = server.policy
-        if policy.listener.tls.required and not session.tls_version:
-            return answers.TLS_FIRST
-        if policy.listener.auth.mode == "Required" and not session.user and session.family != "unix":
-            return answers.AUTH_FIRST
+        """Judge the reverse-path, and open a draft."""
         try:
-            if session.user and not await may_send(session.user, envelope.mail.reverse_path, policy.senders):
+            senders = server.policy.senders
+            if session.user and not await may_send(session.user, envelope.mail.reverse_path, senders):
                 return Answer(answers.BAD_SENDER)
             envelope.draft = self._spool.create(size_hint=envelope.mail.size)
         except TableError:
@@ -78,13 +78,39 @@ class Receiver:
         result = await policy.expander.expand(facts, envelope.mail.reverse_path, recipient.address)
         if isinstance(result, Refused):
             return Answer(result.reply, result.reason)
-        envelope.fresh = tuple(self._make_envelope(envelope, recipient, each) for each in result.targets)
+        try:
+            part = self._part_of(server.screening, envelope, recipient.address.domain)
+        except SpoolError as error:
+            self._complain(session, error)
+            return error.reply
+        if part is None:
+            return answers.TOO_MANY_RECIPIENTS
+        envelope.part = part
+        envelope.fresh = tuple(self._make_envelope(envelope, part, recipient, each) for each in result.targets)
         return answers.RECIPIENT_OK
 
-    def _make_envelope(self, envelope: TransactionState, recipient: Recipient, target: Target) -> Envelope:
-        evpid = new_evpid(envelope.msgid, self._randbits)
+    def _part_of(self, screening: Screening | None, envelope: TransactionState, domain: str) -> Part | None:
+        """Find the part of a recipient's domain, or begin it: the first has the transaction's own draft.
+
+        Raises SpoolError. None: there are too many.
+        """
+        chain = None if screening is None else screening.chain_of(domain)
+        name = "" if chain is None else domain
+        part = envelope.parts.get(name)
+        if part is not None:
+            return part
+        if len(envelope.parts) == MAX_PARTS:
+            return None
+        if not envelope.parts and envelope.draft is not None:
+            draft = envelope.draft
+        else:
+            draft = self._spool.create(size_hint=envelope.mail.size)
+        return envelope.parts.setdefault(name, Part(draft, chain))
+
+    def _make_envelope(self, envelope: TransactionState, part: Part, recipient: Recipient, target: Target) -> Envelope:
+        evpid = new_evpid(part.draft.msgid, self._randbits)
         while evpid in envelope.evpids:
-            evpid = new_evpid(envelope.msgid, self._randbits)
+            evpid = new_evpid(part.draft.msgid, self._randbits)
         envelope.evpids.add(evpid)
         return Envelope(
             evpid,
@@ -115,7 +141,63 @@ class Receiver:
                 randbits=self._randbits,
                 masquerade=_masquerade(session, envelope, policy),
             )
-        envelope.intake = Intake(envelope.draft, policy.limits, trace, complete)
+        target = self._target(server.screening, envelope, policy.limits.message_bytes, trace)
+        envelope.filtered = target if isinstance(target, ContentScreen) else None
+        envelope.intake = Intake(target, policy.limits, trace, complete)
+
+    def _target(self, screening: Screening | None, envelope: TransactionState, size: int, trace: bytes) -> Sink:
+        """Choose where content goes: what is not filtered goes into its draft."""
+        parts = tuple(part for part in envelope.parts.values() if part.refusal is None)
+        if screening is None:
+            return parts[0].draft
+        junk = screening.junk_session or screening.junk
+        return begin_content(screening.screen, screening.facts, parts, size, trace, junk=junk)
+
+    async def handle_CHANGES(  # noqa: N802 - spelled as the others
+        self,
+        server: Any,
+        session: SessionState,
+        envelope: TransactionState,
+        changes: tuple[Changes, ...],
+        part: Part | None,
+    ) -> None:
+        """Do with the envelope what filters of content want: those of a domain with its own recipients only."""
+        for each in changes:
+            for address in each.remove_recipients:
+                remove_recipient(envelope.parts.values() if part is None else (part,), address)
+            for address in each.add_recipients:
+                await self._add_recipient(server, session, envelope, part, address)
+            if each.reverse_path is not None:
+                self._change_sender(session, envelope, part, each.reverse_path)
+
+    async def _add_recipient(
+        self, server: Any, session: SessionState, envelope: TransactionState, part: Part | None, address: str
+    ) -> None:
+        policy = server.policy
+        try:
+            recipient = Recipient(parse_address(address))
+        except AddressError:
+            return self._pass_over(session, "recipient")
+        facts = session.facts(policy.listener.tag)
+        result = await policy.expander.expand(facts, envelope.mail.reverse_path, recipient.address)
+        found = part or next(iter(envelope.parts.values()))
+        if isinstance(result, Refused) or (part is not None and envelope.parts.get(recipient.address.domain) != part):
+            return self._pass_over(session, "recipient")
+        found.envelopes += (self._make_envelope(envelope, found, recipient, each) for each in result.targets)
+        return None
+
+    def _change_sender(self, session: SessionState, envelope: TransactionState, part: Part | None, path: str) -> None:
+        try:
+            reverse_path = str(parse_address(path)) if path else ""
+        except AddressError:
+            self._pass_over(session, "reverse_path")
+            return
+        for each in envelope.parts.values() if part is None else (part,):
+            each.reverse_path = reverse_path
+
+    def _pass_over(self, session: SessionState, what: str) -> None:
+        details: dict[str, str | int | float | bool] = {"session": session.id, "change": what}
+        self._emit(Notice(level="warning", event="filter.changes", details=details))
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's spelling
         self, server: Any, session: SessionState, envelope: TransactionState
@@ -123,24 +205,28 @@ class Receiver:
         """Make the message durable; only then the 250 may go out."""
         if envelope.draft is None:
             return answers.NOT_NOW
-        message = self._make_message(server, session, envelope)
+        wanted = [part for part in envelope.parts.values() if part.envelopes and part.refusal is None]
         try:
-            await envelope.draft.commit(message)
+            for part in wanted:
+                await self._store(server, part, self._make_message(server, session, envelope, part))
         except SpoolError as error:
             self._complain(session, error)
             return error.reply
-        source = "submission" if server.policy.listener.role == "Submission" else "smtp"
+        return answers.accepted(wanted[0].draft.msgid if wanted else envelope.msgid)
+
+    async def _store(self, server: Any, part: Part, message: Message) -> None:
+        """Make one part's message durable, and say so. Raises SpoolError."""
+        await part.draft.commit(message)
         self._emit(
             QueueEvent(
                 change="committed",
                 msgid=message.msgid,
-                source=source,
+                source="submission" if server.policy.listener.role == "Submission" else "smtp",
                 envelopes=len(message.envelopes),
                 size=message.size,
             )
         )
         self._tell(message)
-        return answers.accepted(message.msgid)
 
     def _tell(self, message: Message) -> None:
         """Hand the message on; whatever goes wrong there, it is stored, and only a 250 is the truth."""
@@ -150,15 +236,14 @@ class Receiver:
             details: dict[str, str | int | float | bool] = {"msgid": message.msgid, "error": type(error).__name__}
             self._emit(Notice(level="error", event="smtp-in.fault", details=details))
 
-    def _make_message(self, server: Any, session: SessionState, envelope: TransactionState) -> Message:
-        assert envelope.draft is not None
+    def _make_message(self, server: Any, session: SessionState, envelope: TransactionState, part: Part) -> Message:
         mail, listener = envelope.mail, server.policy.listener
         return Message(
-            msgid=envelope.draft.msgid,
-            reverse_path=envelope.mail_from or "",
+            msgid=part.draft.msgid,
+            reverse_path=(envelope.mail_from or "") if part.reverse_path is None else part.reverse_path,
             created_at=self._clock(),
-            size=envelope.draft.size,
-            envelopes=tuple(envelope.envelopes),
+            size=part.draft.size,
+            envelopes=tuple(part.envelopes),
             session=session.id,
             helo=session.host_name or "",
             client_address=session.client_address,

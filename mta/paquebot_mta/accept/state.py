@@ -6,7 +6,9 @@ from typing import Any, Literal
 from aiosmtpd.smtp import Envelope as BaseEnvelope
 from aiosmtpd.smtp import Session as BaseSession
 
+from paquebot_mta.accept.filtered import ContentScreen
 from paquebot_mta.accept.intake import Intake
+from paquebot_mta.accept.parts import Part
 from paquebot_mta.expand.results import Facts
 from paquebot_mta.mail.commands import Mail, Recipient
 from paquebot_mta.mail.envelope import Envelope
@@ -26,6 +28,7 @@ class SessionState(BaseSession):
         family: of the connection.
         method: HELO, EHLO or LHLO once it was accepted, else empty.
         user: authenticated name, empty if none.
+        user_id: of a program on this machine whose user the kernel named, else None.
         tls_version, tls_cipher, tls_bits, tls_verified: empty and zero without TLS.
     """
 
@@ -40,6 +43,7 @@ class SessionState(BaseSession):
         self.family: Literal["inet4", "inet6", "unix"] = "unix"
         self.method = ""
         self.user = ""
+        self.user_id: int | None = None
         self.tls_version = self.tls_cipher = ""
         self.tls_bits = 0
         self.tls_verified = False
@@ -82,10 +86,12 @@ class TransactionState(BaseEnvelope):
     Attributes:
         draft: the message on its way in.
         mail, recipient: MAIL, and the RCPT that is being answered.
-        envelopes: one for each destination so far; ``fresh`` those of the RCPT that is being answered.
+        parts: recipients and their messages, by hosted domain that has filters, all others under the empty name.
+        receivers: the part of each accepted recipient, in order.
+        part: of the RCPT that is being answered; fresh: one envelope for each destination of it.
         evpids: all that were drawn.
         accepted, rejected: recipients so far.
-        intake: the content, once it flows.
+        intake: the content, once it flows. filtered: where it waits for filters, if it does.
     """
 
     def __init__(self) -> None:
@@ -94,11 +100,14 @@ class TransactionState(BaseEnvelope):
         self.draft: Draft | None = None
         self.mail = Mail(None)
         self.recipient: Recipient | None = None
-        self.envelopes: list[Envelope] = []
+        self.parts: dict[str, Part] = {}
+        self.part: Part | None = None
+        self.receivers: list[Part] = []
         self.fresh: tuple[Envelope, ...] = ()
         self.evpids: set[Evpid] = set()
         self.accepted = self.rejected = 0
         self.intake: Intake | None = None
+        self.filtered: ContentScreen | None = None
 
     @property
     def msgid(self) -> Msgid:
@@ -106,9 +115,17 @@ class TransactionState(BaseEnvelope):
         return self.draft.msgid if self.draft is not None else Msgid("")
 
     def discard(self) -> None:
-        """Forget the draft; harmless after a commit."""
+        """Forget the drafts; harmless after a commit."""
         if self.draft is not None:
             self.draft.abort()
+        for part in self.parts.values():
+            part.draft.abort()
+        self.release()
+
+    def release(self) -> None:
+        """Forget what waited for filters."""
+        if self.filtered is not None:
+            self.filtered.close()
 
 
 def spell_endpoint(address: str, port: int) -> str:

@@ -36,10 +36,17 @@ class TlsSession(SessionCore):
             self.reply(answers.NOT_NOW)
         elif not self.within_rate("handshake", self.policy.limits.rates.handshakes_per_minute):
             self.reply(answers.TOO_FAST_TLS)
-        else:
-            self.reply(answers.START_TLS)
-            self.flush()
-            await self._start_tls(context)
+        elif await self.screen("starttls") is not None:
+            await self._begin_tls(context)
+
+    async def _begin_tls(self, context: ssl.SSLContext) -> None:
+        """Say so; what came in the clear while filters were asked must not be taken for encrypted (RFC 3207, 6)."""
+        if len(self._input):
+            self.say_goodbye(answers.OUT_OF_SYNC, "error")
+            return
+        self.reply(answers.START_TLS)
+        self.flush()
+        await self._start_tls(context)
 
     async def _start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands; a failure ends the session without a reply: there is nobody who could read it."""
@@ -94,6 +101,8 @@ class TlsSession(SessionCore):
         session.tls_version, session.tls_cipher, session.tls_bits = connection.version() or version, name, bits
         session.tls_verified = bool(connection.getpeercert())
         session.host_name, session.method, session.extended_smtp = None, "", False
+        if self.screening is not None:
+            self.screening.know(session)
         self._emit(
             LinkTls(
                 direction="in",
