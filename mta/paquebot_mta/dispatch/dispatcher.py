@@ -54,6 +54,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._active = 0
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
 
     def enqueue(self, message: Message) -> None:
@@ -132,6 +133,8 @@ class Dispatcher:
             self._wake.clear()
             self._start_due()
             await self._sleep()
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def drain(self, grace_seconds: float) -> None:
         """Start nothing more; let what is in flight end within the grace time, then break it off (it stays queued)."""
@@ -173,7 +176,8 @@ class Dispatcher:
         for at in range(0, len(others), LOADED_AT_ONCE):
             self._spawn(self._start_many({msgid: by_message.pop(msgid) for msgid in others[at : at + LOADED_AT_ONCE]}))
         for msgid, evpids in by_message.items():
-            self._spawn(self._start_message(msgid, evpids))
+            fresh = self._fresh.pop(msgid)
+            self._start(self._admitted(fresh if self._spool.has(msgid) else None, evpids))
 
     async def _sleep(self) -> None:
         """Wait for a wake-up, or until the next envelope is due; without room only the end of a task helps."""
@@ -182,11 +186,18 @@ class Dispatcher:
         if delay <= 0 and self._active < self._config().service.outbound.limits.in_flight:
             await asyncio.sleep(0)
             return
-        timer = asyncio.get_running_loop().call_later(min(max(delay, 0.05), LONGEST_SLEEP_SECONDS), self._wake.set)
-        try:
-            await self._wake.wait()
-        finally:
-            timer.cancel()
+        self._wake_within(min(max(delay, 0.05), LONGEST_SLEEP_SECONDS))
+        await self._wake.wait()
+
+    def _wake_within(self, seconds: float) -> None:
+        """Make sure that the sleep ends in time; a timer that ends it too early may stay, and mostly is there already."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + seconds
+        if self._timer is not None and not self._timer.cancelled():
+            if loop.time() < self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(at, self._wake.set)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine as a task that is kept until it ends."""
@@ -202,23 +213,23 @@ class Dispatcher:
             loaded = {}
         for msgid, evpids in due.items():
             if (stored := loaded.get(msgid)) is None:
-                self._spawn(self._start_message(msgid, evpids))
+                self._spawn(self._load_alone(msgid, evpids))
                 continue
-            for each in self._admitted(stored, evpids):
-                self._spawn(self._attempt(each))
+            self._start(self._admitted(stored, evpids))
 
-    async def _start_message(self, msgid: Msgid, evpids: list[Evpid]) -> None:
-        """Load a message and start its transactions; those beyond the first run as tasks of their own."""
+    async def _load_alone(self, msgid: Msgid, evpids: list[Evpid]) -> None:
+        """Load one message and start its transactions."""
         try:
-            stored = self._fresh.pop(msgid, None) or await self._spool.load(msgid)
+            stored = await self._spool.load(msgid)
         except SpoolError as error:
             self._put_off(msgid, evpids, str(error))
             return
-        admitted = self._admitted(stored if self._spool.has(msgid) else None, evpids)
-        for each in admitted[1:]:
+        self._start(self._admitted(stored if self._spool.has(msgid) else None, evpids))
+
+    def _start(self, groups: Iterable[Group]) -> None:
+        """Start transactions, each as a task."""
+        for each in groups:
             self._spawn(self._attempt(each))
-        if admitted:
-            await self._attempt(admitted[0])
 
     def _admitted(self, stored: Stored | None, evpids: list[Evpid]) -> list[Group]:
         """Split the due envelopes into transactions, and answer those that may start; what is gone is forgotten."""
