@@ -26,7 +26,7 @@ def make_received(
 
 def _client(session: SessionState) -> str:
     if session.family == "unix":
-        return "localhost [local]"
+        return f"{'localhost' if session.user_id is None else f'userid {session.user_id}'} [local]"
     address = session.client_address
     return f"{session.client_name} [{'IPv6:' if ':' in address else ''}{address}]"
 

@@ -5,7 +5,10 @@ stay quick to import: no aiohttp, no rich, no MTA.
 """
 
 import importlib
-from typing import Final
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
 
 import click
 
@@ -21,11 +24,20 @@ BUILT_IN: Final = {
     "resume": "paquebot_mta.admin.commands_queue",
     "trace": "paquebot_mta.admin.commands_trace",
     "send": "paquebot_mta.admin.commands_send",
+    "sendmail": "paquebot_mta.admin.commands_sendmail",
 }
+
+SENDMAIL: Final = "sendmail"
 
 
 class Commands(click.Group):
     """A group whose commands are imported by name."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        """Run the command line; called by the name of ``sendmail``, that is the command."""
+        if args is None and os.path.basename(sys.argv[0]) == SENDMAIL:
+            args = [SENDMAIL, *sys.argv[1:]]
+        return super().main(args, *rest, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Built-in commands and those of other parts."""

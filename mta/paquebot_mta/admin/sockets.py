@@ -10,6 +10,7 @@ from typing import Final
 
 BACKLOG: Final = 64
 PATTERN: Final = "worker-*.sock"
+MOST_WORKERS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class BoundSocket:
         with contextlib.suppress(FileNotFoundError):
             if os.stat(self.path).st_ino == self.inode:
                 self.path.unlink()
+
+
+def submit_socket(worker: int) -> str:
+    """Name the socket at which a worker takes mail of the programs of this machine."""
+    return f"submit-{worker}.sock"
 
 
 def bind_private(path: Path) -> BoundSocket:

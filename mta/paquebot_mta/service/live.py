@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from paquebot_mta.accept.policy import AcceptPolicy, build_policy
+from paquebot_mta.accept.local import build_local_policy
+from paquebot_mta.accept.policy import AcceptPolicy, ListenerPolicy, build_policy
 from paquebot_mta.config.errors import ConfigError
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.deliver.tls import ClientContexts
@@ -21,6 +22,7 @@ class Live:
     expander: RuleExpander
     contexts: ClientContexts
     policy: AcceptPolicy
+    local: ListenerPolicy
 
 
 def build_live(config: MtaConfig) -> Live:
@@ -39,7 +41,8 @@ def build_live(config: MtaConfig) -> Live:
         for destination in config.service.outbound.destinations:
             if destination.tls is not None:
                 contexts.get(destination.tls)
-        return Live(config, tables, expander, contexts, build_policy(config, tables, expander))
+        local = build_local_policy(config, tables, expander)
+        return Live(config, tables, expander, contexts, build_policy(config, tables, expander), local)
     except ConfigError:
         raise
     except ValueError as error:

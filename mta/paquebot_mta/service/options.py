@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from paquebot_mta.admin.sockets import submit_socket
+
 
 class Options(Struct, frozen=True, kw_only=True):
     """Options of ``paquebot mta``.
@@ -42,3 +44,8 @@ class Options(Struct, frozen=True, kw_only=True):
     def socket_of(self, worker: int) -> Path:
         """The control socket of a worker."""
         return self.runtime / f"worker-{worker}.sock"
+
+    @property
+    def submit_socket(self) -> Path:
+        """Where the programs of this machine submit mail to the worker."""
+        return self.runtime / submit_socket(self.worker or 0)

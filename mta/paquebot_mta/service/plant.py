@@ -22,8 +22,10 @@ from paquebot_mta.resolver.reverse import forward_confirmed_name
 from paquebot_mta.schedule.due import Schedule
 from paquebot_mta.service import gauges
 from paquebot_mta.service.addresses import machine_addresses
+from paquebot_mta.service.door import Door
 from paquebot_mta.service.live import Live, build_live
 from paquebot_mta.service.lookups import tell_lookups
+from paquebot_mta.service.offline import open_pickup
 from paquebot_mta.service.options import Options
 from paquebot_mta.service.outbound import Ground, Outbound, build_outbound, host_entries, route_entry
 from paquebot_mta.spool.open import open_spool
@@ -60,6 +62,8 @@ class Plant:
             randbits=secrets.randbits,
             lookup_name=self._lookup_name,
         )
+        self.door = Door(self.acceptor, lambda: self.live.local)
+        self._pickup = open_pickup(spool, self.door, self.config, bus.emit)
 
     def config(self) -> MtaConfig:
         """The configuration in force."""
@@ -72,6 +76,8 @@ class Plant:
         self._following = asyncio.create_task(self.dispatcher.follow())
         self._set_gauges()
         await self.acceptor.start()
+        if self._pickup is not None:
+            self._pickup.start()
         return recovered
 
     async def replace(self, config: MtaConfig) -> None:
@@ -113,7 +119,12 @@ class Plant:
     async def drain(self, grace_seconds: float) -> None:
         """Stop in the order of the way: accept nothing, end what is in flight, say goodbye to the volume."""
         deadline = time.monotonic() + grace_seconds
+        self.door.close()
+        if self._pickup is not None:
+            self._pickup.stop()
         await self.acceptor.drain(grace_seconds)
+        if self._pickup is not None:
+            await self._pickup.close()
         if self._following is not None:
             self._following.cancel()
         await self.dispatcher.drain(max(0.0, deadline - time.monotonic()))

@@ -124,7 +124,9 @@ class Worker:
     async def _open_admin(self, plant: Plant) -> list[Running]:
         """Open the control socket, and the admin port unless a supervisor has it."""
         controls = WorkerControls(self._parts(plant), Tracer(self._bus, time.time))
-        self._options.runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The control sockets are private; what every user may reach is the socket that mail is submitted to.
+        self._options.runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
+        await plant.door.open(self._options.submit_socket)
         running = [await start_worker_socket(controls, self._options.control_socket)]
         if self._options.worker is None:
             running.append(await start_admin_port(self._options.admin_host, self._options.admin_port, [controls]))

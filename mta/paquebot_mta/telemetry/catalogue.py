@@ -150,6 +150,12 @@ QUEUE: Final = (
         "DeliveryAttempt (unanswered), Notice queue.opened (recovery)",
         of.DUPLICATE,
     ),
+    counter(
+        "queue_offline_messages",
+        "Files in the drop box: submitted, recipients refused and their sender told, put off, no messages.",
+        "Notice offline.*",
+        of.LEFT,
+    ),
     counter("queue_adoptions", "Dead processes whose mail was taken over.", "Notice queue.leased", of.ADOPTED),
     counter("queue_adopted_messages", "Messages taken over from dead processes.", "Notice queue.leased"),
     counter("queue_lost_ownerships", "How often our own mail was taken over.", "Notice queue.lease-stolen"),

@@ -16,13 +16,14 @@ from paquebot_mta.telemetry.events import (
     TlsFailure,
 )
 from paquebot_mta.telemetry.filter_events import FilterAnswer, FilterFault
-from paquebot_mta.telemetry.labels import DEQUEUED, SOURCES, STATUSES, endpoint_of, failure_reason
+from paquebot_mta.telemetry.labels import DEQUEUED, LEFT, SOURCES, STATUSES, endpoint_of, failure_reason
 from paquebot_mta.telemetry.metric import OTHER
 from paquebot_mta.telemetry.store import Store
 
 _RESULTS: Final = {Delivered: "delivered", Deferred: "tempfail", Failed: "permfail", Looped: "loop"}
 _DEQUEUED: Final = frozenset(DEQUEUED)
 _SOURCES: Final = frozenset(SOURCES)
+_LEFT: Final = frozenset(LEFT.values)
 _STATUSES: Final = frozenset(STATUSES)
 _DNS_TYPES: Final = frozenset({"mx", "a", "aaaa", "ptr", "txt", "tlsa"})
 
@@ -119,6 +120,7 @@ def _tls_failure(store: Store) -> Count:
 def _notice(store: Store) -> Count:
     transitions = store.series("paquebot_route_transitions_total")
     duplicates = store.series("paquebot_queue_possible_duplicates_total")
+    offline = store.series("paquebot_queue_offline_messages_total")
     adopt = _adoption(store)
 
     def count(event: Notice) -> None:
@@ -129,6 +131,8 @@ def _notice(store: Store) -> Count:
             duplicates.add(("recovery",), float(event.details.get("possible_duplicates", 0)))
         if part == "queue":
             adopt(event)
+        elif part == "offline" and change in _LEFT:
+            offline.add((change,))
 
     return count
 
