@@ -23,6 +23,7 @@ from paquebot_mta.spool.format import MAX_INCARNATION_BYTES
 from paquebot_mta.spool.graves import Graves, claims_of
 from paquebot_mta.spool.incarnation import is_proven_dead
 from paquebot_mta.spool.layout import Layout, is_incarnation
+from paquebot_mta.spool.locked import Locked
 from paquebot_mta.spool.owner import Owner, create_owner, overwrite_owner, read_owner
 from paquebot_mta.spool.segment import Home
 
@@ -37,6 +38,7 @@ class Adopter:
         graves: tells where buried incarnations led.
         still_ours: reads our own block from the volume.
         served: incarnations whose mail we deliver already.
+        locked: knows what our keys don't open.
     """
 
     disk: Disk
@@ -47,6 +49,7 @@ class Adopter:
     randbits: RandomBits
     still_ours: Callable[[], bool]
     served: Callable[[], Collection[str]]
+    locked: Locked
 
     def survey(self) -> Owners:
         """Read the blocks of all incarnations from a fresh listing; those that lead to a buried one lead further.
@@ -91,7 +94,7 @@ class Adopter:
         return said or is_proven_dead(self.disk, self.layout.home(name), self.machine)
 
     def claim(self, root: str) -> Sequence[Home]:
-        """Take over a dead root and all that leads to it. Returns nothing if somebody else does.
+        """Take over a dead root and all that leads to it. Returns nothing if somebody else does, or has to.
 
         Raises:
             LostOwnershipError: we were taken over ourselves.
@@ -99,6 +102,8 @@ class Adopter:
         """
         owners = self.survey()
         if root not in owners or root_of(root, owners) != root:
+            return ()
+        if self.locked.lacks(root, [name for name in owners if root_of(name, owners) == root]):
             return ()
         owner = owners[root]
         reached = owner.epoch if owner else 0

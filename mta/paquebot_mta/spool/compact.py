@@ -45,12 +45,13 @@ class Compactor:
         self.generation = 0
 
     def candidate(self, homes: Sequence[Home], now: float) -> Segment | None:
-        """Find an old, sealed segment of which little is live."""
+        """Find an old segment, written to its end, of which little is live or whose key is not the one for new ones."""
         options = self._options
         for home in homes:
             for segment in home.segments.values():
                 old = segment.sealed and not segment.held and now - segment.created_at > options.compact_age_seconds
-                if old and 0 < segment.live_bytes < options.compact_live_share * segment.end:
+                share = 1.0 if self._sealer.replaces(segment.kid, now) else options.compact_live_share
+                if old and 0 < segment.live_bytes < share * segment.end:
                     return segment
         return None
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
+from paquebot_mta.config.service import Queue
 from paquebot_mta.mail.envelope import EnvelopeState, Message, Result, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid, msgid_of, new_msgid
 from paquebot_mta.spool.committer import LostOwnershipError, Placed
@@ -17,14 +18,18 @@ from paquebot_mta.spool.disk import Disk
 from paquebot_mta.spool.drafts import JournalDraft
 from paquebot_mta.spool.format import Kind
 from paquebot_mta.spool.index import Entry, by_message
+from paquebot_mta.spool.keys import uses_of
+from paquebot_mta.spool.locked import Lacking
 from paquebot_mta.spool.options import fault
 from paquebot_mta.spool.parts import JournalParts
 from paquebot_mta.spool.quarantine import evidence_name, quarantine
 from paquebot_mta.spool.reader import DamagedError, Stretch, accept_stretch, body_stretch, read_accepted, read_body
 from paquebot_mta.spool.records import Intended, Results, States, encode, expand
+from paquebot_mta.spool.seal import NO_SEAL
+from paquebot_mta.spool.sealer import wanted_of
 from paquebot_mta.spool.segment import Home, NewRecord, Segment
 from paquebot_mta.spool.shared_check import SharedCheck
-from paquebot_mta.spool.store import Draft, Lost, SpoolError, SpoolStats, Waiting
+from paquebot_mta.spool.store import Draft, KeyUse, Lost, SpoolError, SpoolStats, Waiting
 from paquebot_mta.telemetry.events import Notice
 
 _WALK_AT_ONCE = 256
@@ -300,7 +305,22 @@ class Journal:
             syncs=parts.committer.syncs,
             commits=parts.committer.commits,
             free_bytes=parts.space.free_bytes,
+            locked=_locked(parts).total(),
         )
+
+    async def reconfigure(self, queue: Queue) -> None:
+        """See ``BackEnd``."""
+        parts, wanted = self._parts, wanted_of(queue)
+        await parts.loop.run_in_executor(parts.files, parts.sealer.replace, wanted)
+        missing = {kid: number for kid, number in _in_use(parts).items() if kid and not parts.sealer.ring.find(kid)}
+        for kid, number in sorted(missing.items()):
+            details: dict[str, str | int | float | bool] = {"keys": str(kid), "segments": number}
+            parts.notify(Notice(level="error", event="queue.key-removed", details=details))
+
+    def key_uses(self) -> Sequence[KeyUse]:
+        """See ``BackEnd``."""
+        parts = self._parts
+        return uses_of(parts.sealer.ring, parts.clock(), _in_use(parts), _locked(parts))
 
     def busy(self, msgid: Msgid) -> bool:
         """Whether results of this message are on their way to the log."""
@@ -322,6 +342,21 @@ async def _first_of(*events: asyncio.Event) -> None:
     finally:
         for each in waiting:
             each.cancel()
+
+
+def _in_use(parts: JournalParts) -> Lacking:
+    """Segments by key."""
+    return Lacking(
+        segment.kid for home in tuple(parts.homes) for segment in tuple(home.segments.values()) if not segment.unread
+    )
+
+
+def _locked(parts: JournalParts) -> Lacking:
+    """Segments that wait for a key: nobody's, and such as came to us before we knew."""
+    waiting = sum(parts.watcher.adopter.locked.roots.values(), Lacking())
+    unread = [each for home in tuple(parts.homes) for each in tuple(home.segments.values()) if each.unread and each.kid]
+    waiting.update(segment.kid for segment in unread if segment.seal is NO_SEAL)
+    return waiting
 
 
 def _read_some(disk: Disk, stretches: Mapping[Msgid, Stretch]) -> dict[Msgid, Message]:

@@ -5,11 +5,13 @@ processes of a volume get the same key, and no other volume does.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from paquebot_mta.config.key_ring import KEY_BYTES, RingKey
+from paquebot_mta.spool.store import KeyUse
 
 ROUNDS: Final = 600_000
 
@@ -76,3 +78,18 @@ def _secret(entry: RingKey, volume_id: str) -> bytes:
         return entry.key
     salt = hashlib.sha256(f"paquebot key ring\0{volume_id}\0{entry.id}".encode()).digest()
     return hashlib.pbkdf2_hmac("sha256", entry.passphrase.encode(), salt, ROUNDS, KEY_BYTES)
+
+
+def uses_of(ring: KeyRing, now: float, in_use: Counter[int], locked: Counter[int]) -> list[KeyUse]:
+    """Tell of each key that there is or should be, newest first, what it seals; 0 is for what isn't sealed."""
+    try:
+        writer = ring.writer(now)
+        writing = writer.kid if writer else 0
+    except MissingKeyError:
+        writing = -1
+    known = {key.kid: key.created_at for key in ring.keys}
+    kids = sorted({*known, *in_use, *locked}, key=lambda kid: (known.get(kid, 0.0), kid), reverse=True)
+    return [
+        KeyUse(kid=kid, created_at=known.get(kid), writes=kid == writing, segments=in_use[kid], locked=locked[kid])
+        for kid in kids
+    ]

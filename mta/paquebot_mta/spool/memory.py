@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from paquebot_mta.config.service import Queue
 from paquebot_mta.mail.envelope import EnvelopeState, Message, Result, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid, RandomBits, msgid_of, new_msgid
 from paquebot_mta.spool.drafts import split
 from paquebot_mta.spool.options import fault
-from paquebot_mta.spool.store import Draft, Lost, SpoolStats, Waiting
+from paquebot_mta.spool.store import Draft, KeyUse, Lost, SpoolStats, Waiting
 
 
 @dataclass(slots=True)
@@ -148,6 +149,13 @@ class MemorySpool:
         """See ``Spool``."""
         kept = self._kept.values()
         return SpoolStats(len(kept), sum(len(each.states) for each in kept), sum(each.message.size for each in kept))
+
+    async def reconfigure(self, queue: Queue) -> None:
+        """See ``BackEnd``; nothing is sealed."""
+
+    def key_uses(self) -> Sequence[KeyUse]:
+        """See ``BackEnd``."""
+        return ()
 
     async def close(self) -> None:
         """See ``Spool``."""

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+from paquebot_mta.config.service import Queue
 from paquebot_mta.mail.envelope import Message, Result, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid, RandomBits, new_msgid
 from paquebot_mta.spool.options import fault
-from paquebot_mta.spool.store import Draft, Lost, SpoolStats, Waiting
+from paquebot_mta.spool.store import Draft, KeyUse, Lost, SpoolStats, Waiting
 
 
 class NullDraft:
@@ -100,6 +101,13 @@ class NullSpool:
     def stats(self) -> SpoolStats:
         """See ``Spool``."""
         return SpoolStats(0, 0, 0)
+
+    async def reconfigure(self, queue: Queue) -> None:
+        """See ``BackEnd``; nothing is sealed."""
+
+    def key_uses(self) -> Sequence[KeyUse]:
+        """See ``BackEnd``."""
+        return ()
 
     async def close(self) -> None:
         """See ``Spool``."""

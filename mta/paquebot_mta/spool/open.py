@@ -16,8 +16,9 @@ from paquebot_mta.spool.memory import MemorySpool
 from paquebot_mta.spool.null import NullSpool
 from paquebot_mta.spool.options import JournalOptions
 from paquebot_mta.spool.parts import Surroundings
+from paquebot_mta.spool.sealer import Sealer, wanted_of
 from paquebot_mta.spool.startup import open_journal
-from paquebot_mta.spool.store import Spool
+from paquebot_mta.spool.store import BackEnd
 from paquebot_mta.telemetry.events import Notice
 
 
@@ -31,7 +32,7 @@ async def open_spool(
     clock: Callable[[], float] = time.time,
     disk: Disk | None = None,
     options: JournalOptions | None = None,
-) -> Spool:
+) -> BackEnd:
     """Open the queue and, on a volume, recover what dead processes left in it; from then on watch the others.
 
     ``name`` becomes part of the incarnation's name. ``notice`` is called on the event loop, once per change of state.
@@ -41,6 +42,7 @@ async def open_spool(
         SpoolFormatError: ``directory`` holds something that this version must not touch; nothing was changed.
         OSError: the volume is out of order.
         SpoolError: it is in order, but what was recovered could not be made durable as ours.
+        ValueError: the key ring is none.
     """
     match queue.backend:
         case "Memory":
@@ -58,6 +60,7 @@ async def open_spool(
                 name=name,
                 machine=this_machine() if chosen.machine is None else chosen.machine,
                 clock=clock,
+                sealer=Sealer(wanted_of(queue)),
             )
             return await open_journal(given)
         case _:

@@ -22,6 +22,7 @@ from paquebot_mta.spool.index import Index
 from paquebot_mta.spool.janitor import Janitor
 from paquebot_mta.spool.layout import Layout, new_incarnation, prepare
 from paquebot_mta.spool.liveness import Liveness
+from paquebot_mta.spool.locked import Locked
 from paquebot_mta.spool.log import Log
 from paquebot_mta.spool.options import JournalOptions
 from paquebot_mta.spool.owner import Owner, Ownership
@@ -75,6 +76,7 @@ class JournalParts:
         readers: for contents and envelopes; ``beating``, ``watching``: for our beat and those of others, so that
             neither waits for anything else; ``files`` for everything else that is slow.
         sharing: directories in the making that are handed on to others.
+        told_locked: roots of which it was said that they wait for a key.
         found: what was adopted, until someone asks for it; ``arrived`` is set when there is more.
     """
 
@@ -105,6 +107,7 @@ class JournalParts:
     compactor: Compactor
     counts: Counts = field(default_factory=Counts)
     sharing: set[str] = field(default_factory=set)
+    told_locked: frozenset[str] = frozenset()
     found: list[Found] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -233,6 +236,7 @@ def _watcher(given: Surroundings, layout: Layout, ownership: Ownership, served: 
         given.randbits,
         ownership.check,
         served,
+        Locked(given.disk, layout, given.sealer),
     )
     liveness = Liveness(options.adopt_after_seconds, 3 * options.watch_seconds, given.monotonic)
     return Watcher(adopter, liveness, options, given.monotonic, given.randbits)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from paquebot_mta.config.key_ring import RingKey
+from paquebot_mta.config.key_ring import RingKey, parse_key_ring
+from paquebot_mta.config.service import Queue
 from paquebot_mta.spool.format import VERSION, Kind, SegmentHeader
 from paquebot_mta.spool.keys import KeyRing, MissingKeyError, stretch
 from paquebot_mta.spool.packing import Compression, Packer, Packing
@@ -21,6 +22,15 @@ class Wanted:
 
     entries: Sequence[RingKey] = ()
     compression: Compression = "None"
+
+
+def wanted_of(queue: Queue) -> Wanted:
+    """Read what a queue's configuration wants.
+
+    Raises:
+        ValueError: its key ring is none.
+    """
+    return Wanted(parse_key_ring(queue.key_ring) if queue.key_ring else (), queue.compression)
 
 
 class Sealer:
@@ -76,6 +86,14 @@ class Sealer:
         except MissingKeyError:
             return False
         return seal.kid == (key.kid if key else 0) and (seal.packs or not self._packs)
+
+    def replaces(self, kid: int, now: float) -> bool:
+        """Whether something sealed by this key (0: not at all) would be sealed by another one now."""
+        try:
+            key = self.ring.writer(now)
+        except MissingKeyError:
+            return False
+        return key is not None and key.kid != kid
 
     def pack(self, kind: Kind, payload: bytes) -> tuple[bytes, Packing]:
         """Compress a payload if that is wanted and worth it."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from paquebot_mta.config.service import Queue
 from paquebot_mta.mail.envelope import EnvelopeState, Message, Result, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.mail.reply import Reply
@@ -24,6 +25,7 @@ class SpoolStats(Struct, frozen=True):
         corrupt: records put into quarantine.
         syncs: calls of fdatasync; ``commits``: records batches waited for (their ratio is the group commit's gain).
         free_bytes: of the volume, -1 if not known.
+        locked: segments that no key of the key ring opens; their mail waits.
     """
 
     messages: int
@@ -34,6 +36,24 @@ class SpoolStats(Struct, frozen=True):
     syncs: int = 0
     commits: int = 0
     free_bytes: int = -1
+    locked: int = 0
+
+
+class KeyUse(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A key of the queue's key ring, or one that is missing there.
+
+    Attributes:
+        kid: its id; 0 stands for segments that are not sealed.
+        created_at: seconds since 1970, None if the ring has no such key.
+        writes: new segments are sealed by it.
+        segments: that this process serves; ``locked``: that wait for it, for all processes see the same of them.
+    """
+
+    kid: int
+    created_at: float | None = None
+    writes: bool = False
+    segments: int = 0
+    locked: int = 0
 
 
 class Waiting(Struct, frozen=True):
@@ -163,3 +183,13 @@ class Spool(Protocol):
 
     async def close(self) -> None:
         """Sync, say goodbye, release."""
+
+
+class BackEnd(Spool, Protocol):
+    """A spool as the service has it: what may change while it is open."""
+
+    async def reconfigure(self, queue: Queue) -> None:
+        """Go on with another key ring and compression; all else of a queue holds from its opening on."""
+
+    def key_uses(self) -> Sequence[KeyUse]:
+        """Which keys there are, and what is sealed by them."""

@@ -38,6 +38,7 @@ async def adopt_at_start(parts: JournalParts) -> None:
     groups: list[Recovered] = []
     while more := await _adopt_all(parts):
         groups += more  # what dead adopters had claimed can be taken after them
+    _tell_locked(parts)
     if groups:
         parts.found.sort(key=lambda found: found.created_at)
         _announce(parts, groups)
@@ -75,6 +76,7 @@ async def _look(parts: JournalParts) -> None:
         recovered = await _take(parts, dead)
         if recovered is not None:
             _tell_adopted(parts, dead, recovered)
+    _tell_locked(parts)
     inherited = await _take(parts, _INHERITED)
     if inherited is not None:
         _tell_adopted(parts, _INHERITED, inherited)
@@ -230,6 +232,19 @@ def _announce(parts: JournalParts, groups: Sequence[Recovered]) -> None:
     }
     bad = details["corrupt"] or details["held"]
     parts.notify(Notice(level="warning" if bad else "info", event="queue.opened", details=details))
+
+
+def _tell_locked(parts: JournalParts) -> None:
+    """Say once for each root that its mail waits for a key."""
+    roots = parts.watcher.adopter.locked.roots
+    for root in roots.keys() - parts.told_locked:
+        details: dict[str, str | int | float | bool] = {
+            "root": root,
+            "keys": ",".join(map(str, sorted(roots[root]))),
+            "segments": roots[root].total(),
+        }
+        parts.notify(Notice(level="error", event="queue.key-missing", details=details))
+    parts.told_locked = frozenset(roots)
 
 
 def _tell_adopted(parts: JournalParts, dead: Dead, recovered: Recovered) -> None:

@@ -59,6 +59,7 @@ class Watcher:
         self._owners = self.adopter.survey()
         self.liveness.look(self._owners)
         dead = {each.root: each for each in self._dead(start)}
+        self.adopter.locked.keep(dead)
         others = roots_of(self._owners) - dead.keys() - {self.adopter.incarnation}
         self.peers = tuple(sorted(others))
         now = self.monotonic()

@@ -115,9 +115,10 @@ async def journal(
     notice: Callable[[Notice], None] = lambda notice: None,
     crash: bool = False,
     clock: Callable[[], float] = lambda: ACCEPTED_AT,
+    queue: Queue = QUEUE,
 ) -> AsyncIterator[Journal]:
     """An open journal; ``crash`` leaves it as a killed process does: no goodbye, locks gone."""
-    spool = await open_spool(QUEUE, path, options=options, disk=disk, notice=notice, clock=clock)
+    spool = await open_spool(queue, path, options=options, disk=disk, notice=notice, clock=clock)
     assert isinstance(spool, Journal)
     try:
         yield spool
