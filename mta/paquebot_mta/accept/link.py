@@ -11,7 +11,6 @@ from paquebot_mta.accept.proxied import read_ends
 from paquebot_mta.accept.screening import Screening
 from paquebot_mta.accept.tls import TlsSession
 from paquebot_mta.filter.chain import GO_ON
-from paquebot_mta.filter.running import Screen
 from paquebot_mta.mail.proxy import ProxyError
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.table.lookup import TableError
@@ -62,22 +61,22 @@ class LinkSession(TlsSession):
     def _greet_now(self) -> None:
         """Greet at once, or once filters were asked."""
         if self.policy.screen is not None:
-            self._work_at_once(self._screen_and_greet(self.policy.screen))
+            self._work_at_once(self._screen_and_greet())
             return
         self._greet()
         self.settle()
 
-    async def _screen_and_greet(self, screen: Screen) -> None:
+    async def _screen_and_greet(self) -> None:
         try:
-            await self._receive(screen)
+            await self._receive()
         except Exception as error:  # as in a command: a fault of ours ends the session with 421
             await self.fail(error)
         finally:
             self.settle()
 
-    async def _receive(self, screen: Screen | None) -> None:
-        """Greet a client that waited for it and that filters let in."""
-        verdict = GO_ON
+    async def _receive(self) -> None:
+        """Greet a client that waited for it and that filters let in: the filters in force now."""
+        verdict, screen = GO_ON, (self.host.policy_of(self._endpoint) or self.policy).screen
         if screen is not None:
             self.screening = Screening(screen, self.session, self._endpoint, self.hostname)
             verdict = await self.screening.ask("connect", self.screening.client)
@@ -163,7 +162,7 @@ class LinkSession(TlsSession):
             await self._look_up_name()
             await self._take_hostname()
             self._connected()
-            await self._receive(self.policy.screen)
+            await self._receive()
         except Exception as error:  # as in a command: a fault of ours ends the session with 421
             await self.fail(error)
         finally:

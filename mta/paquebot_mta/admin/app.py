@@ -81,6 +81,7 @@ class WorkerApp:
             web.get("/envelope/{evpid}", self.envelope),
             web.get("/routes", self.list_routes),
             web.get("/hosts", self.list_hosts),
+            web.get("/filters", self.list_filters),
             web.get("/stats", self.stats),
             web.get("/trace", self.trace, allow_head=False),
         ]
@@ -129,6 +130,10 @@ class WorkerApp:
     async def list_hosts(self, _request: web.Request) -> web.Response:
         """Addresses of next hops, a JSON array."""
         return json_response(self._controls.hosts())
+
+    async def list_filters(self, _request: web.Request) -> web.Response:
+        """Filters, a JSON array."""
+        return json_response(self._controls.filters())
 
     async def enable_routes(self, request: web.Request) -> web.Response:
         """Let routes be used again; answers how many rested."""

@@ -11,7 +11,7 @@ import msgspec
 
 from paquebot_mta.admin.asking import Workers, read_target, with_json, with_workers
 from paquebot_mta.admin.client import Worker
-from paquebot_mta.admin.controls import EnvelopeDetail, HostEntry, QueueEntry, RouteEntry, Status
+from paquebot_mta.admin.controls import EnvelopeDetail, FilterEntry, HostEntry, QueueEntry, RouteEntry, Status
 from paquebot_mta.admin.output import flat, moment, print_fields, print_json, print_table, printable
 from paquebot_mta.admin.targets import ALL
 from paquebot_mta.mail.ids import msgid_of, parse_evpid, parse_msgid
@@ -23,13 +23,15 @@ ROUTE_COLUMNS = (
 )  # fmt: skip
 HOST_COLUMNS = ("worker", "address", "name", "routes", "open", "idle", "last error")
 HOST_FOLDING = ("name", "last error")
+FILTER_COLUMNS = ("worker", "filter", "kind", "mode", "where", "waiting", "answered", "failed", "trouble")
+FILTER_FOLDING = ("where", "trouble")
 STATUS_COLUMNS = ("worker", "pid", "state", "paused", "generation", "digest", "listeners", "reasons")
 STATUS_FOLDING = ("listeners", "reasons")
 
 
 @click.group()
 def show() -> None:
-    """Show the queue, a message, an envelope, routes, hosts, counts or the workers."""
+    """Show the queue, a message, an envelope, routes, hosts, filters, counts or the workers."""
 
 
 @show.command()
@@ -160,7 +162,7 @@ def _routes(worker: Worker) -> list[RouteEntry]:
     return worker.get("/routes", list[RouteEntry])
 
 
-def _named(worker: Worker, route: RouteEntry | HostEntry) -> dict[str, Any]:
+def _named(worker: Worker, route: RouteEntry | HostEntry | FilterEntry) -> dict[str, Any]:
     return {"worker": worker.name, **msgspec.to_builtins(route)}
 
 
@@ -198,6 +200,33 @@ def hosts(workers: Workers, form: str | None) -> None:
 
 def _hosts(worker: Worker) -> list[HostEntry]:
     return worker.get("/hosts", list[HostEntry])
+
+
+@show.command()
+@with_json
+@with_workers
+def filters(workers: Workers, form: str | None) -> None:
+    """List the filters of each worker: where they are asked, what they did, and why one can't answer.
+
+    \b
+    Example:
+        paquebot show filters
+    """
+    found = [(worker, each) for worker, all_ in workers.each(_filters) for each in all_]
+    if form:
+        print_json([_named(worker, each) for worker, each in found], lines=form == "jsonl")
+    else:
+        rows = (_filter_row(worker, each) for worker, each in found)
+        print_table(FILTER_COLUMNS, rows, folding=FILTER_FOLDING, if_empty="no filters")
+
+
+def _filters(worker: Worker) -> list[FilterEntry]:
+    return worker.get("/filters", list[FilterEntry])
+
+
+def _filter_row(worker: Worker, each: FilterEntry) -> tuple[str, ...]:
+    counts = (str(each.waiting), str(each.answered), str(each.failed))
+    return (worker.name, each.name, each.kind, each.mode, ", ".join(each.places) or "-", *counts, each.trouble or "-")
 
 
 def _host_row(worker: Worker, host: HostEntry) -> tuple[str, ...]:

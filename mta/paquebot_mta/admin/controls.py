@@ -87,6 +87,27 @@ class HostEntry(Struct, frozen=True, kw_only=True, rename="camel"):
     last_error: str = ""
 
 
+class FilterEntry(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One filter: ``paquebot show filters``.
+
+    Attributes:
+        kind: ``builtin``, ``process``, ``rspamd`` ...; mode: ``Enforce``, ``Shadow`` or ``Junk``.
+        places: ``listener NAME``, ``domain NAME`` or ``relay NAME`` of each use.
+        waiting: questions without an answer yet; answered, failed: those before. Of a built-in filter only those count
+            whose condition held.
+        trouble: why it can't answer, empty while all is well.
+    """
+
+    name: str
+    kind: str
+    mode: str
+    places: tuple[str, ...]
+    waiting: int
+    answered: int
+    failed: int
+    trouble: str = ""
+
+
 class Status(Struct, frozen=True, kw_only=True, rename="camel"):
     """Health, readiness and the configuration in use (``/healthz``, ``/readyz``, ``/config``).
 
@@ -134,6 +155,9 @@ class Controls(Protocol):
 
     def hosts(self) -> list[HostEntry]:
         """List the addresses of next hops that are known."""
+
+    def filters(self) -> list[FilterEntry]:
+        """List the filters of the configuration in force."""
 
     def enable_routes(self, target: str) -> int:
         """Let routes be used at once: ``all``, or those with that id or address; says how many rested."""

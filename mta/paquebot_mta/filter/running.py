@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from paquebot_mta.config import filters as config
@@ -14,6 +14,7 @@ from paquebot_mta.filter.contract import Filter
 from paquebot_mta.filter.places import open_chains, places_of
 from paquebot_mta.filter.tools import Places, Tools
 from paquebot_mta.mail.ids import SessionId
+from paquebot_mta.table.lookup import Table
 
 _REASONS: Final[Mapping[type, Refusing]] = {config.Dnsbl: "dnsbl", config.Greylist: "greylist"}
 
@@ -114,19 +115,21 @@ class RunningFilters:
     """Starts, keeps and ends filters as configurations come and go."""
 
     def __init__(self, tools: Tools) -> None:
-        """Nothing runs before ``apply``."""
-        self._tools = tools
+        """Nothing runs before ``apply``; the tools' tables are those of the plan that was made last."""
+        self._tables: Mapping[str, Table] = {}
+        self._tools = replace(tools, tables=lambda: self._tables)
         self._plans: list[Plan] = []
         self._loads: dict[str, Load] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    def plan(self, settings: MtaConfig) -> Plan:
+    def plan(self, settings: MtaConfig, tables: Mapping[str, Table]) -> Plan:
         """Make what a configuration wants; a filter that is wanted as before is the same. Off the event loop.
 
         Raises:
             ValueError: a filter can't be made; the message names it.
         """
         before = self._plans[-1] if self._plans else None
+        self._tables = tables
         kept = _kept(before, settings) if before is not None else {}
         filters = build_filters(settings, self._tools, kept)
         for name in settings.service.filters:
@@ -158,7 +161,9 @@ class RunningFilters:
 
     def describe(self) -> list[FilterInfo]:
         """All filters of the configuration in force, in its order."""
-        plan = self._plans[-1]
+        plan = self._plans[-1] if self._plans else None
+        if plan is None:
+            return []
         return [
             FilterInfo(
                 name=name,

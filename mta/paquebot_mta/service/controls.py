@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from paquebot_mta.admin.controls import EnvelopeDetail, HostEntry, Part, QueueEntry, RouteEntry, Status
+from paquebot_mta.admin.controls import EnvelopeDetail, FilterEntry, HostEntry, Part, QueueEntry, RouteEntry, Status
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.dispatch.dispatcher import Dispatcher
 from paquebot_mta.dispatch.groups import is_local
@@ -31,6 +31,7 @@ class Parts:
     metrics: Callable[[], bytes]
     routes: Callable[[], list[RouteEntry]]
     hosts: Callable[[], list[HostEntry]]
+    filters: Callable[[], list[FilterEntry]]
     enable_routes: Callable[[str], int]
     stats: Callable[[], dict[str, float]]
     pause_accept: Callable[[bool], None]
@@ -90,6 +91,10 @@ class WorkerControls:
     def routes(self) -> list[RouteEntry]:
         """List the routes that are known."""
         return self._parts.routes()
+
+    def filters(self) -> list[FilterEntry]:
+        """List the filters."""
+        return self._parts.filters()
 
     def hosts(self) -> list[HostEntry]:
         """List the addresses of next hops that are known."""

@@ -9,6 +9,7 @@ from paquebot_mta.config.errors import ConfigError
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.deliver.tls import ClientContexts
 from paquebot_mta.expand.expander import RuleExpander
+from paquebot_mta.filter.running import Plan, RunningFilters
 from paquebot_mta.table.lookup import Table
 from paquebot_mta.table.open import build_tables
 
@@ -22,11 +23,14 @@ class Live:
     expander: RuleExpander
     contexts: ClientContexts
     policy: AcceptPolicy
+    filters: Plan | None
     local: ListenerPolicy
 
 
-def build_live(config: MtaConfig) -> Live:
-    """Build tables, rules and TLS contexts. Takes milliseconds to seconds: call it off the event loop.
+def build_live(config: MtaConfig, filters: RunningFilters | None = None) -> Live:
+    """Build tables, rules, filters and TLS contexts. Takes milliseconds to seconds: call it off the event loop.
+
+    Nothing of it runs yet: filters start when their plan is applied.
 
     Raises:
         ConfigError: something can't be built; the reason names it.
@@ -34,6 +38,8 @@ def build_live(config: MtaConfig) -> Live:
     try:
         tables = build_tables(config.tables)
         expander = RuleExpander(config, tables)
+        plan = None if filters is None else filters.plan(config, tables)
+        screens = {} if plan is None else plan.screens
         contexts = ClientContexts(config.service.certificates)
         for action in config.service.actions.values():
             if (remote := action.relay or action.lmtp) is not None:
@@ -42,7 +48,7 @@ def build_live(config: MtaConfig) -> Live:
             if destination.tls is not None:
                 contexts.get(destination.tls)
         local = build_local_policy(config, tables, expander)
-        return Live(config, tables, expander, contexts, build_policy(config, tables, expander), local)
+        return Live(config, tables, expander, contexts, build_policy(config, tables, expander, screens), plan, local)
     except ConfigError:
         raise
     except ValueError as error:

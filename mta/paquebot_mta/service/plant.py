@@ -23,6 +23,7 @@ from paquebot_mta.schedule.due import Schedule
 from paquebot_mta.service import gauges
 from paquebot_mta.service.addresses import machine_addresses
 from paquebot_mta.service.door import Door
+from paquebot_mta.service.filtering import Filtering
 from paquebot_mta.service.live import Live, build_live
 from paquebot_mta.service.lookups import tell_lookups
 from paquebot_mta.service.offline import open_pickup
@@ -40,8 +41,11 @@ DISK_THREADS = 16
 class Plant:
     """The running parts of a worker."""
 
-    def __init__(self, live: Live, resolver: Resolver, spool: Spool, bus: Bus, metrics: Metrics) -> None:
+    def __init__(
+        self, live: Live, resolver: Resolver, spool: Spool, bus: Bus, metrics: Metrics, filtering: Filtering
+    ) -> None:
         """Use ``open_plant``."""
+        self.filtering = filtering
         self.live = live
         self.spool = spool
         self._resolver, self._bus, self._metrics = resolver, bus, metrics
@@ -75,6 +79,9 @@ class Plant:
         self._running = asyncio.create_task(self.dispatcher.run())
         self._following = asyncio.create_task(self.dispatcher.follow())
         self._set_gauges()
+        self.filtering.read_gauges(self._metrics)
+        if self.live.filters is not None:
+            await self.filtering.running.apply(self.live.filters)
         await self.acceptor.start()
         if self._pickup is not None:
             self._pickup.start()
@@ -86,11 +93,14 @@ class Plant:
         Raises:
             ConfigError: it can't be built; nothing changed.
         """
-        live = await asyncio.to_thread(build_live, config)
+        live = await asyncio.to_thread(build_live, config, self.filtering.running)
         before = self.live.config.service
         if config.service.resolver != before.resolver:
             self._resolver = await DnsResolver.from_config(config.service.resolver, tell_lookups(self._bus.emit))
+            self.filtering.resolver = self._resolver
         outbound = build_outbound(live, self._resolver, self._ground)
+        if live.filters is not None:
+            await self.filtering.running.apply(live.filters)
         self._retired = [each for each in self._retired if each.pool.queues()] + [self._outbound]
         self.live, self._outbound = live, outbound
         self.dispatcher.courier = outbound.courier
@@ -133,6 +143,7 @@ class Plant:
         if self._running is not None:
             await self._running
         await self.acceptor.close()
+        await self.filtering.running.close()
         await self.spool.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -180,9 +191,10 @@ async def open_plant(config: MtaConfig, options: Options, bus: Bus, metrics: Met
         ConfigError: the configuration can't be built.
         OSError: the spool can't be opened.
     """
-    live = await asyncio.to_thread(build_live, config)
     resolver = await DnsResolver.from_config(config.service.resolver, tell_lookups(bus.emit))
+    filtering = await asyncio.to_thread(Filtering, config, options, bus, resolver)
+    live = await asyncio.to_thread(build_live, config, filtering.running)
     spool = await open_spool(config.service.queue, options.spool, name=f"worker-{options.worker or 0}", notice=bus.emit)
     gauges.read_volume(metrics, options.spool, os.statvfs)
     gauges.set_build(metrics)
-    return Plant(live, resolver, spool, bus, metrics)
+    return Plant(live, resolver, spool, bus, metrics, filtering)

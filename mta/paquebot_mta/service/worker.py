@@ -143,6 +143,7 @@ class Worker:
             metrics=lambda: exposition(self._metrics.registry),
             routes=plant.routes,
             hosts=plant.hosts,
+            filters=plant.filtering.entries,
             enable_routes=plant.enable_routes,
             stats=lambda: self._stats(plant.spool.stats()),
             pause_accept=plant.acceptor.pause,
@@ -160,6 +161,7 @@ class Worker:
         config, listeners = self._source.status, self._listeners()
         reasons = ["draining"] if self._draining else []
         reasons += [] if listeners else ["no listener is up"]
+        reasons += self._plant.filtering.reasons() if self._plant else []
         reasons += [trouble] if self._plant and (trouble := self._plant.spool.trouble()) else []
         return Status(
             worker=f"worker-{self._options.worker or 0}",

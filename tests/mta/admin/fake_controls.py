@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from paquebot_mta.admin.app import start_worker_socket
-from paquebot_mta.admin.controls import EnvelopeDetail, HostEntry, Part, QueueEntry, RouteEntry, Status
+from paquebot_mta.admin.controls import EnvelopeDetail, FilterEntry, HostEntry, Part, QueueEntry, RouteEntry, Status
 from paquebot_mta.admin.http import Running
 from paquebot_mta.mail.envelope import Envelope, EnvelopeState, Message
 from paquebot_mta.mail.ids import Evpid, Msgid
@@ -114,6 +114,20 @@ class FakeControls:
 
     def hosts(self) -> list[HostEntry]:
         return [HostEntry(address="192.0.2.1", name="mx.example.net", routes=2, connections=1, idle_seconds=3.0)]
+
+    def filters(self) -> list[FilterEntry]:
+        return [
+            FilterEntry(
+                name="mail/spam",
+                kind="process",
+                mode="Shadow",
+                places=("listener mx",),
+                waiting=1,
+                answered=7,
+                failed=2,
+                trouble="not connected",
+            )
+        ]
 
     def enable_routes(self, target: str) -> int:
         self.calls.append(("resume-route", target))

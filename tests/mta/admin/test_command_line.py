@@ -186,6 +186,18 @@ def test_hosts_name_their_worker(runtime: str) -> None:
     assert "mx.example.net" in _run(runtime, "show", "hosts").stdout
 
 
+@pytest.mark.usefixtures("workers")
+def test_filters_say_where_they_are_asked_and_what_is_wrong(runtime: str) -> None:
+    filters = json.loads(_run(runtime, "show", "filters", "--json").stdout)
+    assert [(each["worker"], each["name"], each["failed"]) for each in filters] == [
+        ("worker-0", "mail/spam", 2),
+        ("worker-1", "mail/spam", 2),
+    ]
+    shown = _run(runtime, "show", "filters").stdout
+    assert "Shadow" in shown
+    assert "listener mx" in shown
+
+
 @pytest.mark.parametrize("act", ["schedule", "remove", "suspend", "resume"])
 def test_an_act_reaches_all_workers(runtime: str, workers: tuple[FakeControls, FakeControls], act: str) -> None:
     result = _run(runtime, act, "ALL")
@@ -223,7 +235,7 @@ def test_trace_as_json_is_a_line_an_event(tmp_path: Path, runtime: str) -> None:
 
 def test_every_command_has_help_with_an_example() -> None:
     pages = [[name] for name in BUILT_IN if name != "show"]
-    pages += [["show", name] for name in ("queue", "message", "envelope", "routes", "hosts", "stats", "status")]
+    pages += [["show", name] for name in ("queue", "message", "envelope", "routes", "hosts", "filters", "stats", "status")]
     for page in pages:
         result = CliRunner().invoke(main, [*page, "--help"])
         assert result.exit_code == 0

@@ -35,6 +35,7 @@ async def desk(answer: Answer) -> AsyncIterator[tuple[WorkerControls, Scene]]:
         metrics=lambda: b"",
         routes=list,
         hosts=list,
+        filters=list,
         enable_routes=lambda _: 0,
         stats=lambda: {"queue.messages": 0.0},
         pause_accept=accepting.append,

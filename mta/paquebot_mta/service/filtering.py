@@ -1,0 +1,77 @@
+"""Filters of a worker: what they are given to work with, and what is told of them."""
+
+import secrets
+import time
+from collections.abc import Mapping
+
+from paquebot_mta.admin.controls import FilterEntry
+from paquebot_mta.config.service import MtaConfig
+from paquebot_mta.filter.hold import Holder
+from paquebot_mta.filter.running import RunningFilters
+from paquebot_mta.filter.tools import Tools
+from paquebot_mta.resolver.questions import Resolver
+from paquebot_mta.service.options import Options
+from paquebot_mta.telemetry.bus import Bus
+from paquebot_mta.telemetry.metrics import Metrics
+
+FOLDER = "filters"
+"""Directory on the volume: what filters keep, and content that waits for them (in files without a name)."""
+
+
+class Filtering:
+    """The running filters, and the resolver that they ask.
+
+    Attributes:
+        resolver: replaced with the configuration.
+    """
+
+    def __init__(self, config: MtaConfig, options: Options, bus: Bus, resolver: Resolver) -> None:
+        """Nothing runs before a plan is applied."""
+        self.resolver = resolver
+        folder = options.spool / FOLDER
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tools = Tools(
+            bus=bus,
+            resolver=lambda: self.resolver,
+            tables=dict,
+            wall_clock=time.time,
+            monotonic=time.monotonic,
+            randbits=secrets.randbits,
+            hostname=config.service.hostname,
+            service=config.service.name,
+            folder=folder,
+            holder=Holder(folder),
+        )
+        self.running = RunningFilters(tools)
+
+    def entries(self) -> list[FilterEntry]:
+        """All filters, for ``paquebot show filters``."""
+        return [
+            FilterEntry(
+                name=each.name,
+                kind=each.kind,
+                mode=each.mode,
+                places=each.places,
+                waiting=each.load.waiting,
+                answered=each.load.answered,
+                failed=each.load.failed,
+                trouble=each.trouble,
+            )
+            for each in self.running.describe()
+        ]
+
+    def reasons(self) -> list[str]:
+        """Why the worker is not ready, as far as filters in use are at fault."""
+        return [f"filter {name}: {trouble}" for name, trouble in self.running.troubles().items()]
+
+    def read_gauges(self, metrics: Metrics) -> None:
+        """Let metrics see who can answer and what waits."""
+
+        def up() -> Mapping[tuple[str, ...], float]:
+            return {(each.name,): float(not each.trouble) for each in self.running.describe()}
+
+        def inflight() -> Mapping[tuple[str, ...], float]:
+            return {(each.name,): float(each.load.waiting) for each in self.running.describe()}
+
+        metrics.read("paquebot_filter_up", up)
+        metrics.read("paquebot_filter_inflight", inflight)
