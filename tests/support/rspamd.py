@@ -25,7 +25,7 @@ options {{
 }}
 logging {{ type = "console"; level = "notice"; }}
 worker "normal" {{ bind_socket = "{host}:{port}"; count = 1; mime = true; }}
-actions {{ add_header = 6; "rewrite subject" = 10; reject = 15; quarantine = 900; discard = 950; }}
+actions {{ add_header = 6; "rewrite subject" = 10; quarantine = 13; discard = 14; reject = 15; }}
 lua = "{folder}/rules.lua";
 dkim {{ }}
 dkim_signing {{
