@@ -48,7 +48,11 @@ def user_of(connection: socket.socket) -> int:
 
 
 def build_local_policy(config: MtaConfig, tables: Mapping[str, Table], expander: Expander) -> ListenerPolicy:
-    """Make the policy of local submission: no TLS, no AUTH, headers completed, limits as everywhere."""
-    service = msgspec.structs.replace(config.service, listeners=(LOCAL,))
+    """Make the policy of local submission: no TLS, no AUTH, headers completed.
+
+    Limits are those of all listeners, but that refused recipients end no session: a known user's list may be old.
+    """
+    limits = msgspec.structs.replace(config.service.limits, errors=2 * config.service.limits.recipients)
+    service = msgspec.structs.replace(config.service, listeners=(LOCAL,), limits=limits)
     only = msgspec.structs.replace(config, service=service)
     return build_policy(only, tables, expander).listeners[LOCAL.name]
