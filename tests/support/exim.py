@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .certificates import CertificateFiles
 from .next_hop import Hop, Login
-from .processes import LOOPBACK, PeerProcess, check_traversable, free_port
+from .processes import LOOPBACK, PeerProcess, check_traversable, free_port, run_command
 from .unpacked import FIRST_ID, give_to, package_directory, with_mounts, with_users
 
 PACKAGE = "exim4-daemon-light"
@@ -55,10 +55,23 @@ class Exim:
         _copy_certificate(directory / "tls", settings.certificate)
         config = directory / "exim.conf"
         config.write_text(_configuration(directory, port, settings))
-        runs = [] if settings.only_queues else ["-q1s"]
-        argv = [f"{program}/usr/sbin/exim4", "-C", str(config), "-bdf", *runs]
-        mounts = {program: package_directory(PACKAGE), **with_users(directory, {_USER: _ID})}
-        self.process = PeerProcess(with_mounts(argv, mounts), log_path)
+        self._runs = [] if settings.only_queues else ["-q1s"]
+        self._log_path = log_path
+        self._argv = [f"{program}/usr/sbin/exim4", "-C", str(config)]
+        self._mounts = {program: package_directory(PACKAGE), **with_users(directory, {_USER: _ID})}
+        self.process = self._start()
+
+    def _start(self) -> PeerProcess:
+        return PeerProcess(with_mounts([*self._argv, "-bdf", *self._runs], self._mounts), self._log_path)
+
+    def restart(self) -> None:
+        """Start it again on the same queue, after its end."""
+        self.process = self._start()
+        self.process.wait_for_port(self.port)
+
+    def release(self) -> None:
+        """Try all that is queued now, even with `only_queues`; takes as long as the deliveries do."""
+        run_command(with_mounts([*self._argv, "-qff"], self._mounts), timeout_seconds=600.0).checked()
 
     def log(self) -> str:
         """Return Exim's log."""

@@ -57,9 +57,18 @@ class OpenSmtpd:
         config = directory / "smtpd.conf"
         config.write_text(_configuration(directory, port, settings))
         config.chmod(0o600)
-        paused = ["-P", "mta"] if settings.only_queues else []
-        argv = [f"{program}/usr/sbin/smtpd", "-d", *paused, "-f", str(config)]
-        self.process = PeerProcess(with_mounts(argv, mounts), directory / "opensmtpd.log")
+        self._argv = [f"{program}/usr/sbin/smtpd", "-d", "-f", str(config)]
+        self._mounts = mounts
+        self.process = self._start(only_queues=settings.only_queues)
+
+    def _start(self, *, only_queues: bool) -> PeerProcess:
+        argv = [*self._argv, *(["-P", "mta"] if only_queues else [])]
+        return PeerProcess(with_mounts(argv, self._mounts), self.directory / "opensmtpd.log")
+
+    def restart(self, *, only_queues: bool = False) -> None:
+        """Start it again on the same queue, after its end."""
+        self.process = self._start(only_queues=only_queues)
+        self.process.wait_for_port(self.port)
 
     def log(self) -> str:
         """Return OpenSMTPD's log."""

@@ -49,7 +49,20 @@ class Postfix:
         self.settings = settings
         self._write_configuration()
         self._command("postfix", "check").checked()
-        self.process = PeerProcess([MASTER, "-c", str(self.config_directory), "-d"], directory / "postfix.log")
+        self.process = self._start()
+
+    def _start(self) -> PeerProcess:
+        return PeerProcess([MASTER, "-c", str(self.config_directory), "-d"], self.directory / "postfix.log")
+
+    def restart(self) -> None:
+        """Start it again on the same queue, after its end."""
+        self.process = self._start()
+        self.process.wait_for_port(self.port)
+
+    def release(self) -> None:
+        """Let go what its restrictions have put on hold, and try it now."""
+        run_command([find_program("postsuper"), "-c", str(self.config_directory), "-H", "ALL"]).checked()
+        self.flush()
 
     def _write_configuration(self) -> None:
         for name, mode in (("config", 0o755), ("queue", 0o755), ("data", 0o700), ("mail", 0o755)):

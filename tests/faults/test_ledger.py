@@ -1,0 +1,54 @@
+"""The short mode of the ledger: a pool broken at random for a minute, and a build whose mistake it must find.
+
+`make ledger` takes as long as one likes. `PAQUEBOT_LEDGER_SECONDS` lengthens this one, `PAQUEBOT_SEED` takes the
+printed seed of another run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.ledger.account import kinds_table
+from tests.faults.ledger.plan import Plan
+from tests.faults.ledger.run import run_ledger
+from tests.support.processes import peer_directory
+from tests.support.requirements import needs_programs
+
+pytestmark = [
+    pytest.mark.crash,
+    pytest.mark.timeout(900),
+    needs_programs("mkfs.ext4", "mount", "losetup", "chattr", "strace", as_root=True),
+]
+
+SECONDS = float(os.environ.get("PAQUEBOT_LEDGER_SECONDS", "60"))
+LEAST_POINTS = 8
+ALLOWED_SECONDS = 15.0
+"""From a death to the first delivery of the dead one's mail by another, with default settings."""
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with peer_directory() as directory:
+        yield directory
+
+
+def test_a_pool_that_is_broken_at_random_loses_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seed = int(os.environ.get("PAQUEBOT_SEED") or random.SystemRandom().randrange(2**32))
+    found, points = run_ledger(place, Plan(seed=seed, seconds=SECONDS))
+    with capsys.disabled():
+        print(f"\nledger, seed {seed}:\n{kinds_table(points)}{found.table()}", end="")
+    assert found.faults == ()
+    assert found.points >= LEAST_POINTS
+    assert found.accepted > 10 * found.points
+    assert found.takeover_p99_seconds <= ALLOWED_SECONDS
+
+
+def test_a_build_that_leaves_the_sync_out_is_found_out(place: Path) -> None:
+    plan = Plan(seed=1, points=2, kinds=("power",), entry="tests.faults.forgetful", settle_seconds=5.0)
+    found, _ = run_ledger(place, plan)
+    assert "lost" in found.faults
