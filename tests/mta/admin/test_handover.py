@@ -98,9 +98,10 @@ def test_a_service_that_goes_away_after_the_end_may_have_it() -> None:
 
 def test_content_that_ends_early_is_never_finished() -> None:
     heard: list[str] = []
-    with service(*GREETING, *["250 ok"] * 4, heard=heard) as conversation, pytest.raises(NotTakenError):
+    with service(*GREETING, *["250 ok"] * 4, heard=heard) as conversation:
         conversation.greet()
-        hand_over(conversation, MAIL, SIZE, CONTENT[:1], partly=False)
+        with pytest.raises(NotTakenError):
+            hand_over(conversation, MAIL, SIZE, CONTENT[:1], partly=False)
     assert not any("LAST" in line for line in heard)
 
 
