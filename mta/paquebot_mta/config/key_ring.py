@@ -61,6 +61,15 @@ def parse_key_ring(text: str) -> tuple[RingKey, ...]:
     return ring
 
 
+def key_ring_fault(text: str) -> str:
+    """What is wrong with a key ring, nothing secret in it; empty if nothing is."""
+    try:
+        parse_key_ring(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def _check(entry: RingKey) -> None:
     if bool(entry.key) == bool(entry.passphrase):
         raise ValueError(f"key {entry.id}: either key or passphrase")

@@ -12,6 +12,7 @@ from paquebot_mta.config.check_rules import check_rules
 from paquebot_mta.config.check_tables import Names, check_table
 from paquebot_mta.config.domains import Domain, DomainShard
 from paquebot_mta.config.errors import Faults
+from paquebot_mta.config.key_ring import key_ring_fault
 from paquebot_mta.config.service import MtaConfig, ServiceShard
 
 _DOMAIN: Final = re.compile(
@@ -55,6 +56,8 @@ def _check_service(service: ServiceShard, faults: Faults) -> None:
         faults.check(that=that, path=f"service.certificates.{name}.chainPem", reason="no PEM in it")
     percent = service.queue.minimum_free_percent
     faults.check(that=0 <= percent < 100, path="service.queue.minimumFreePercent", reason="not between 0 and 99")
+    if service.queue.key_ring:
+        faults.add_if("service.queue.keyRing", key_ring_fault(service.queue.key_ring))
     for path, numbers, least in (
         ("service.queue.retry", service.queue.retry, 1),
         ("service.queue.ttlSeconds", service.queue.ttl_seconds, 1),

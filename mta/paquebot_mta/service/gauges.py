@@ -52,6 +52,7 @@ def read_queue(metrics: Metrics, dispatcher: Dispatcher, spool: Spool) -> None:
     metrics.read("paquebot_queue_bytes", lambda: spool.stats().bytes)
     metrics.read("paquebot_queue_commits_total", lambda: spool.stats().commits)
     metrics.read("paquebot_queue_syncs_total", lambda: spool.stats().syncs)
+    metrics.read("paquebot_queue_locked_segments", lambda: spool.stats().locked)
     metrics.read("paquebot_queue_writable", lambda: float(not spool.trouble()))
     metrics.read("paquebot_queue_oldest_envelope_timestamp_seconds", oldest)
     metrics.read("paquebot_queue_oldest_unattempted_timestamp_seconds", unattempted)

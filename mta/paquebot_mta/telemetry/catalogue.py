@@ -168,6 +168,7 @@ QUEUE: Final = (
     counter("queue_commits", "Groups of records that were made durable together.", "queue"),
     counter("queue_syncs", "Syncs of the volume.", "queue"),
     gauge("queue_writable", "1 while the volume takes mail, 0 while it is out of order.", "queue", merge="min"),
+    gauge("queue_locked_segments", "Segments that no key of the key ring opens.", "queue", merge="max"),
     counter("queue_corrupt", "Records that couldn't be read.", "QueueEvent corrupt"),
     gauge("queue_volume_size_bytes", "Size of the queue's volume.", "queue", merge="max"),
     gauge("queue_volume_free_bytes", "Free bytes on the queue's volume.", "queue", merge="min"),

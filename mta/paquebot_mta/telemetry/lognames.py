@@ -66,6 +66,8 @@ _OTHERS: Final = (
     LogName("queue.late", "scheduler", "warning", "a process thought dead has written more; it is delivered too"),
     LogName("queue.beat-stalled", "scheduler", "warning", "we can't show that we live: others will take our mail over"),
     LogName("queue.beat-resumed", "scheduler", "info", "we can show again that we live"),
+    LogName("queue.key-missing", "scheduler", "error", "no key of the key ring opens a dead process's mail; it waits"),
+    LogName("queue.key-removed", "scheduler", "error", "the key ring lacks a key that mail here is sealed with"),
     LogName("queue.volume", "scheduler", "warning", "the volume's kind or options promise less than a queue needs"),
     LogName("queue.fault", "scheduler", "error", "the volume refused an operation"),
     LogName("queue.full", "scheduler", "warning", "too little free space: new mail is refused"),

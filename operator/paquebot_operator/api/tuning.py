@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from paquebot_operator.api.common import NO_CONTROL, Count, KeyRef, ObjectName, Seconds, Text
+from paquebot_operator.api.common import NO_CONTROL, Count, DataKey, KeyRef, ObjectName, Seconds, Text
 from paquebot_operator.api.quantities import Quantity
 from paquebot_operator.api.validation import ApiValue, Rule, immutable, transition
 
@@ -76,6 +76,13 @@ class QueueStorage(ApiValue, frozen=True, kw_only=True):
         return self.size or DEFAULT_QUEUE_SIZE
 
 
+class KeyRingRef(KeyRef, frozen=True, kw_only=True):
+    """Where the queue's key ring is: in a Secret of the same namespace."""
+
+    name: Annotated[ObjectName, Meta(description="Name of the Secret.")]
+    key: Annotated[DataKey, Meta(description="Key under data.")] = "keyRing"
+
+
 class Queue(ApiValue, frozen=True, kw_only=True):
     """The spool."""
 
@@ -98,6 +105,15 @@ class Queue(ApiValue, frozen=True, kw_only=True):
     grave_seconds: Annotated[
         int, Meta(ge=0, le=2_592_000, description="How long an emptied directory of a dead pod is kept.")
     ] = 86_400
+    compression: Annotated[
+        Literal["None", "Zstd", "Gzip"], Meta(description="How mail is compressed before it is kept.")
+    ] = "None"
+    key_ring_ref: Annotated[
+        KeyRingRef | None,
+        Meta(
+            description="Secret with the key ring that mail is encrypted by (docs/durability.md)."
+        ),
+    ] = None
     storage: Annotated[QueueStorage, Meta(description="Where it is kept, in a cluster.", extra_json_schema=_KEPT)] = (
         QueueStorage()
     )

@@ -111,7 +111,7 @@ def _shard(service: MailService, scope: Scope, attached: Attached) -> ServiceSha
         actions=actions,
         tables=scope.used_tables,
         certificates=scope.used_certificates | attached.certificates,
-        queue=tuning.compile_queue(spec.queue),
+        queue=tuning.compile_queue(spec.queue, scope),
         limits=tuning.compile_limits(spec.limits),
         outbound=outbound,
         resolver=tuning.compile_resolver(spec.resolver, scope),

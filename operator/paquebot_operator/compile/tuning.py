@@ -3,13 +3,14 @@
 from typing import Literal, cast
 
 from paquebot_mta.config import service as contract
+from paquebot_mta.config.key_ring import key_ring_fault
 from paquebot_mta.config.rates import Rates
 from paquebot_operator.api import tuning as api
 from paquebot_operator.compile import names
 from paquebot_operator.compile.scope import Scope
 
 
-def compile_queue(queue: api.Queue) -> contract.Queue:
+def compile_queue(queue: api.Queue, scope: Scope) -> contract.Queue:
     """The spool; ages of warnings ascend, each once."""
     return contract.Queue(
         backend=queue.backend,
@@ -19,7 +20,20 @@ def compile_queue(queue: api.Queue) -> contract.Queue:
         minimum_free_percent=queue.minimum_free_percent,
         lease_seconds=queue.lease_seconds,
         grave_seconds=queue.grave_seconds,
+        compression=queue.compression,
+        key_ring=_key_ring(queue, scope),
     )
+
+
+def _key_ring(queue: api.Queue, scope: Scope) -> str:
+    """The key ring's text. One that can't be used is refused: without it mail would be kept unencrypted."""
+    if queue.key_ring_ref is None:
+        return ""
+    path, errors = "spec.queue.keyRingRef", len(scope.report.found)
+    text = scope.secret_text(queue.key_ring_ref, path)
+    if len(scope.report.found) == errors and (fault := key_ring_fault(text)):
+        scope.report.unresolved("InvalidKeyRing", path, f"the value is no key ring: {fault}")
+    return text
 
 
 def compile_limits(limits: api.Limits) -> contract.Limits:
