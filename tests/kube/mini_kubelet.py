@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,7 +31,10 @@ NUDGE = "paquebot.dev/config"
 
 
 class MirroredPod:
-    """One pod of a MailService; `port` is its admin port. Without `directory` nothing is written to disk."""
+    """One pod of a MailService; `port` is its admin port. Without `directory` nothing is written to disk.
+
+    With a `directory` a real mail server reads it, and `is_ready` asks that one; a stub reads what it was given.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class MirroredPod:
         *,
         port: int = 0,
         directory: Path | None = None,
+        is_ready: Callable[[], bool] | None = None,
     ) -> None:
         self.name = name
         self.port = port or free_port()
@@ -53,6 +57,7 @@ class MirroredPod:
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
         self._secrets = f"/api/v1/namespaces/{namespace}/secrets"
         self._directory = directory
+        self._is_ready = is_ready or (lambda: self.config is not None)
         self._rest = Rest(plane)
         self._stop = threading.Event()
         self._stub = None if port else _answering(self)
@@ -108,20 +113,20 @@ class MirroredPod:
         answer = self._rest.create(manifest, "pods", namespace, dry_run=False)
         assert answer.code == 201, answer.message
         self.mirror()
-        self.ready(is_ready=self.config is not None)
+        self.ready(is_ready=self._is_ready())
 
     def _follow(self) -> None:
-        seen, was_ready = "", self.config is not None
+        seen, was_ready = "", self._is_ready()
         while not self._stop.wait(POLL_SECONDS):
             try:
                 nudge = self._nudge()
                 if self.deaf or (nudge == seen and was_ready):
                     continue
+                self.mirror()
                 if nudge != seen:
                     self.nudges.append(nudge)
                 seen = nudge
-                self.mirror()
-                if self.config is not None and not was_ready:
+                if not was_ready and self._is_ready():
                     self.ready()
                     was_ready = True
             except OSError:
@@ -133,16 +138,20 @@ class MirroredPod:
 
     def mirror(self) -> None:
         """Read all config Secrets and take them, as a pod with them mounted would."""
+        names = set(config_secret_names(self._service))
         files: dict[str, bytes] = {}
-        for name in config_secret_names(self._service):
-            answer = self._rest.request("GET", f"{self._secrets}/{name}")
-            if answer.code == 200:
-                data = answer.body.get("data") or {}
+        answer = self._rest.request("GET", self._secrets)
+        if answer.code != 200:
+            raise OSError(answer.message)
+        for secret in answer.body["items"]:
+            if secret["metadata"]["name"] in names:
+                data = secret.get("data") or {}
                 files.update({key: base64.b64decode(text) for key, text in data.items()})
         if not files:
             return
         if self._directory is not None:
             write_directory(self._directory, files)
+            return
         try:
             self.config, self.rejected = load(files), ""
         except ConfigError as error:

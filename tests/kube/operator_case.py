@@ -58,24 +58,24 @@ class Case:
     def apply(self, *manifests: Manifest) -> None:
         """Apply objects, by one request each: kubectl takes as long as the operator."""
         for manifest in manifests:
-            path = f"{self._path(manifest['kind'], manifest['apiVersion'])}/{manifest['metadata']['name']}"
+            path = f"{self.path(manifest['kind'], manifest['apiVersion'])}/{manifest['metadata']['name']}"
             target = f"{path}?fieldManager=tests&force=true"
             answer = self.rest.request("PATCH", target, manifest, "application/apply-patch+yaml")
             assert answer.code in {200, 201}, answer.message
 
     def delete(self, kind: str, name: str, api_version: str = API) -> None:
         """Delete an object."""
-        answer = self.rest.request("DELETE", f"{self._path(kind, api_version)}/{name}")
+        answer = self.rest.request("DELETE", f"{self.path(kind, api_version)}/{name}")
         assert answer.code in {200, 202, 404}, answer.message
 
     def get(self, kind: str, name: str, api_version: str = API) -> Manifest | None:
         """Read an object; None without one."""
-        answer = self.rest.request("GET", f"{self._path(kind, api_version)}/{name}")
+        answer = self.rest.request("GET", f"{self.path(kind, api_version)}/{name}")
         return answer.body if answer.code == 200 else None
 
     def list(self, kind: str, api_version: str = API) -> list[Manifest]:
         """Read all objects of a kind."""
-        found: list[Manifest] = self.rest.request("GET", self._path(kind, api_version)).body["items"]
+        found: list[Manifest] = self.rest.request("GET", self.path(kind, api_version)).body["items"]
         return found
 
     def condition(self, kind: str, name: str, type_: str) -> tuple[str, str, str]:
@@ -94,7 +94,8 @@ class Case:
         newest: int = found.get("metadata", {}).get("generation", -1)
         return programmed.get("status") == "True" and int(programmed["observedGeneration"]) == newest
 
-    def _path(self, kind: str, api_version: str) -> str:
+    def path(self, kind: str, api_version: str = API) -> str:
+        """Where the API server keeps the namespace's objects of a kind."""
         group = "apis" if "/" in api_version else "api"
         plural = {"NetworkPolicy": "networkpolicies"}.get(kind, f"{kind.lower()}s")
         return f"/{group}/{api_version}/namespaces/{self.namespace}/{plural}"

@@ -6,8 +6,9 @@ import http.client
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -105,11 +106,16 @@ class OperatorProcess:
 
 @contextmanager
 def running_operator(
-    directory: Path, plane: ControlPlane, namespace: str, *options: str, wait: bool = True
+    directory: Path,
+    plane: ControlPlane,
+    namespace: str,
+    *options: str,
+    wait: bool = True,
+    kubeconfig: Path | None = None,
 ) -> Iterator[OperatorProcess]:
-    """Yield an operator that serves `namespace` only, ended afterwards."""
+    """Yield an operator that serves `namespace` only, ended afterwards; with a `kubeconfig` it goes another way."""
     watched = ("--watch-namespace", namespace)
-    operator = OperatorProcess(directory, plane.api.kubeconfig, namespace, *watched, *options)
+    operator = OperatorProcess(directory, kubeconfig or plane.api.kubeconfig, namespace, *watched, *options)
     try:
         if wait:
             operator.wait_ready()
@@ -123,3 +129,46 @@ def running_operator(
             operator.kill()
         except (PeerError, ProcessLookupError):
             pass
+
+
+class KeptOperator:
+    """An operator that is started again whenever it ends, as the kubelet does it.
+
+    Attributes:
+        restarts: how often that was.
+    """
+
+    def __init__(self, start: Callable[[], OperatorProcess]) -> None:
+        self.restarts = 0
+        self.current = start()
+        self._start = start
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="kept-operator", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """End it for good."""
+        self._stop.set()
+        self._thread.join(30)
+        with suppress(PeerError, ProcessLookupError):
+            self.current.kill()
+
+    def _keep(self) -> None:
+        while not self._stop.wait(1.0):
+            if self.current.process.returncode is not None:
+                self.restarts += 1
+                self.current = self._start()
+
+
+@contextmanager
+def kept_operator(directory: Path, kubeconfig: Path, namespace: str) -> Iterator[KeptOperator]:
+    """Yield an operator of `namespace` that is kept alive, ended afterwards."""
+    options = ("--watch-namespace", namespace)
+    kept = KeptOperator(lambda: OperatorProcess(directory, kubeconfig, namespace, *options))
+    try:
+        yield kept
+    except BaseException as error:
+        error.add_note(kept.current.process.log_tail())
+        raise
+    finally:
+        kept.end()

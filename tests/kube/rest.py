@@ -49,7 +49,14 @@ class Rest:
         return self.request("POST", f"/{group}/namespaces/{namespace}/{plural}?{options}", manifest)
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
-        """Send a request and return the answer, good or bad."""
+        """Send a request and return the answer, good or bad; a connection that was idle for too long is made anew."""
+        try:
+            return self._exchange(method, path, body, content_type)
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            return self._exchange(method, path, body, content_type)
+
+    def _exchange(self, method: str, path: str, body: Any, content_type: str) -> Answer:
         self._connection.request(method, path, json.dumps(body), {"Content-Type": content_type})
         response = self._connection.getresponse()
         return Answer(response.status, json.loads(response.read()))

@@ -33,6 +33,9 @@ class Api(Protocol):
     async def apply(self, manifest: Json) -> Json:
         """Server-side apply of an object the operator owns."""
 
+    async def try_apply(self, manifest: Json) -> Json:
+        """What an object would be after an ``apply``; nothing is written."""
+
     async def apply_status(self, resource: Resource, place: Place, status: Json) -> Json:
         """Server-side apply of a status."""
 

@@ -101,6 +101,11 @@ class Cluster:
         resource = resource_of(manifest)
         return await self._patch("apply", resource, place_of(manifest), "", manifest, OBJECTS_MANAGER)
 
+    async def try_apply(self, manifest: Json) -> Json:
+        """What an object would be after an ``apply``: a dry run, so nothing is written."""
+        resource = resource_of(manifest)
+        return await self._patch("try", resource, place_of(manifest), "", manifest, OBJECTS_MANAGER, dry_run=True)
+
     async def apply_status(self, resource: Resource, place: Place, status: Json) -> Json:
         """Server-side apply of a status; conditions of others stay."""
         body = {
@@ -157,8 +162,18 @@ class Cluster:
             return False
         return any(each.get("name") == resource.plural for each in found.get("resources", ()))
 
-    async def _patch(self, verb: str, resource: Resource, place: Place, sub: str, body: Json, manager: str) -> Json:
-        target = f"{resource.path(*place, sub)}?fieldManager={manager}&force=true"
+    async def _patch(
+        self,
+        verb: str,
+        resource: Resource,
+        place: Place,
+        sub: str,
+        body: Json,
+        manager: str,
+        *,
+        dry_run: bool = False,
+    ) -> Json:
+        target = f"{resource.path(*place, sub)}?fieldManager={manager}&force=true{'&dryRun=All' if dry_run else ''}"
         request = Request(
             verb=verb, resource=resource.plural, method="PATCH", target=target, body=body, content_type=_APPLY
         )

@@ -29,6 +29,10 @@ class Fenced:
         """As the real one."""
         return await self._api.resource_version(resource, place)
 
+    async def try_apply(self, manifest: Json) -> Json:
+        """As the real one."""
+        return await self._api.try_apply(manifest)
+
     async def serves(self, resource: Resource) -> bool:
         """As the real one."""
         return await self._api.serves(resource)

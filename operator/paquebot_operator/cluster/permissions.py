@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 Verbs = tuple[str, ...]
 READ: Final[Verbs] = ("get", "list", "watch")
-OWN: Final[Verbs] = ("get", "list", "create", "patch", "delete")
+OWN: Final[Verbs] = ("get", "list", "watch", "create", "patch", "delete")
+OWN_UNWATCHED: Final[Verbs] = tuple(verb for verb in OWN if verb != "watch")
 
 
 class Permission(NamedTuple):
@@ -41,7 +42,7 @@ IN_WATCHED_NAMESPACES: Final = (
     Permission(
         "",
         ("persistentvolumeclaims",),
-        ("get", "list", "create", "patch"),
+        ("get", "list", "watch", "create", "patch"),
         "the queue's volume; never deleted, it holds mail",
     ),
     Permission("apps", ("deployments", "statefulsets"), OWN, "the pods"),
@@ -49,7 +50,10 @@ IN_WATCHED_NAMESPACES: Final = (
     Permission("networking.k8s.io", ("networkpolicies",), OWN, "who may reach the pods"),
     Permission("autoscaling", ("horizontalpodautoscalers",), OWN, "spec.autoscaling"),
     Permission(
-        "monitoring.coreos.com", ("podmonitors", "prometheusrules"), OWN, "where the Prometheus operator's CRDs are"
+        "monitoring.coreos.com",
+        ("podmonitors", "prometheusrules"),
+        OWN_UNWATCHED,
+        "where the Prometheus operator's CRDs are",
     ),
     Permission("events.k8s.io", ("events",), ("create",), "transitions of conditions"),
 )

@@ -61,7 +61,7 @@ LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 
 WATCHED: Final = (MAIL_SERVICES, MAIL_DOMAINS, TABLES, MAIL_FILTERS, PODS)
-OWNED: Final = (
+OWNED_WATCHED: Final = (
     SERVICE_ACCOUNTS,
     CLAIMS,
     SERVICES,
@@ -70,10 +70,10 @@ OWNED: Final = (
     DISRUPTION_BUDGETS,
     NETWORK_POLICIES,
     AUTOSCALERS,
-    POD_MONITORS,
-    PROMETHEUS_RULES,
 )
-"""What a MailService becomes, beside its config Secrets, which are found by name only."""
+OWNED: Final = (*OWNED_WATCHED, POD_MONITORS, PROMETHEUS_RULES)
+"""What a MailService becomes, beside its config Secrets, which are found by name only. Not every cluster has the last
+two, so that nothing watches them."""
 
 _BY_KIND: Final[Mapping[tuple[str, str], Resource]] = {
     (each.api_version, each.kind): each for each in (*WATCHED, *OWNED, SECRETS, CONFIG_MAPS, LEASES, EVENTS)

@@ -12,6 +12,7 @@ from paquebot_operator.cluster.pods import AsksPods
 from paquebot_operator.cluster.resources import (
     MAIL_DOMAINS,
     MAIL_SERVICES,
+    OWNED_WATCHED,
     POD_MONITORS,
     PODS,
     PROMETHEUS_RULES,
@@ -33,6 +34,7 @@ from paquebot_operator.control.service_loop import ServiceLoop
 from paquebot_operator.control.shelf import Change
 from paquebot_operator.control.status_queue import StatusQueue
 from paquebot_operator.control.store import Store
+from paquebot_operator.desired.names import service_label
 
 TICK_SECONDS: Final = 1.0
 BUSY_STATUSES: Final = 50
@@ -124,16 +126,23 @@ class Core:
     def see(self, resource: Resource, kind: str | None, raw: Json) -> None:
         """Take an event of a watch; ``kind`` is None for an object of the watch's own list."""
         self.metrics.watch_last_event.labels(resource.plural).set(self.clock.now().timestamp())
+        if kind is None and self.clock.monotonic() - self._started > FIRST_LIST_SECONDS:
+            # The watch was cut for too long and listed anew: what ended in between is told by nobody.
+            self._resync.ask()
+        if resource in OWNED_WATCHED:
+            self._see_owned(resource, kind, raw)
+            return
         shelf = self.store.shelf(resource)
-        if kind == "DELETED":
-            change = shelf.remove(raw)
-        else:
-            if kind is None and self.clock.monotonic() - self._started > FIRST_LIST_SECONDS:
-                # The watch was cut for too long and listed anew: what ended in between is told by nobody.
-                self._resync.ask()
-            change = shelf.put(raw)
+        change = shelf.remove(raw) if kind == "DELETED" else shelf.put(raw)
         if change is not None:
             (self._told if self.is_ready else self._told_at_start)(resource, change)
+
+    def _see_owned(self, resource: Resource, kind: str | None, raw: Json) -> None:
+        """Somebody may have changed or deleted what a service needs: its pass puts it right."""
+        whose = self.parts.owned.see(resource, kind, raw)
+        for key, (loop, _) in self._loops.items():
+            if (key.namespace, service_label(key.name)) == whose:
+                loop.mark()
 
     async def _start(self) -> None:
         """See what is there, before anything is written; an API server that is away is waited for."""
@@ -178,7 +187,7 @@ class Core:
             if loop is None:
                 continue
             if resource == PODS:
-                loop.mark_pods(gone=change.after is None)
+                loop.mark_pods()
             else:
                 loop.mark()
         if resource != PODS:
@@ -226,18 +235,18 @@ class Core:
             if key in loop.state.units:
                 loop.put_domain(key)
 
-    def _renew(self) -> None:
+    def _renew(self, reason: str) -> None:
         """After a periodic list nothing that is remembered is believed any more."""
-        self._group.create_task(self._look_again())
+        self._group.create_task(self._look_again(renew=reason == "periodic"))
 
-    async def _look_again(self) -> None:
+    async def _look_again(self, *, renew: bool) -> None:
         try:
             await self._look()
         except ClusterError as error:
             _log.warning("looking at owned objects: %s", error)
             return
         for loop, _ in self._loops.values():
-            loop.renew()
+            loop.renew() if renew else loop.mark()
 
     def _status_failed(self, resource: Resource, error: ClusterError) -> None:
         self.metrics.status_failures.labels(resource.plural).inc()

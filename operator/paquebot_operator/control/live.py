@@ -17,6 +17,8 @@ from paquebot_operator.cluster.resources import SECRETS, Json, Place
 from paquebot_operator.compile.attached import revision_of
 from paquebot_operator.compile.last_good import LastGood
 from paquebot_operator.compile.objects import ObjectKey
+from paquebot_operator.control.marks import writer_of
+from paquebot_operator.desired.config_secrets import SECRET_TYPE
 from paquebot_operator.desired.names import config_secret_names
 
 IN_FLIGHT = 16
@@ -28,11 +30,15 @@ class LiveSecrets:
 
     Attributes:
         marks: by name, what would be equal for an equal Secret (``mark_of``); absent ones are not in it.
+        versions: of the API server, by name, like ``marks``.
         files: of the configuration, name to bytes.
+        foreign: names of Secrets that are not ours, and who made them.
     """
 
     marks: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    foreign: dict[str, str] = field(default_factory=dict)
 
 
 def mark_of(secret: Json) -> str:
@@ -51,7 +57,11 @@ async def read_live(api: Api, service: ObjectKey) -> LiveSecrets:
                 secret = await api.get(SECRETS, Place(service.namespace, name))
             except AbsentError:
                 return
+        if secret.get("type") != SECRET_TYPE:
+            live.foreign[name] = writer_of(secret)
+            return
         live.marks[name] = mark_of(secret)
+        live.versions[name] = str(secret["metadata"].get("resourceVersion", ""))
         for key, text in (secret.get("data") or {}).items():
             try:
                 live.files[key] = base64.b64decode(text, validate=True)

@@ -42,8 +42,8 @@ class Resync:
         """A watch had a gap: list soon."""
         self._asked.set()
 
-    async def keep_up(self, interval_seconds: float, told: Told, after: Callable[[], None]) -> None:
-        """List every interval for ever; ``told`` hears of each change, ``after`` of each periodic list's end."""
+    async def keep_up(self, interval_seconds: float, told: Told, after: Callable[[str], None]) -> None:
+        """List every interval for ever; ``told`` hears of each change, ``after`` of each list's end and its reason."""
         while True:
             reason = "periodic"
             try:
@@ -61,8 +61,7 @@ class Resync:
                 _log.warning("full list: %s", error)
                 self._asked.set()
                 continue
-            if reason == "periodic":
-                after()
+            after(reason)
 
     async def once(self, told: Told, reason: str) -> None:
         """List every kind once. Raises ClusterError."""

@@ -11,7 +11,7 @@ from paquebot_operator.cluster.resources import (
     MAIL_SERVICES,
     POD_MONITORS,
     PROMETHEUS_RULES,
-    Json,
+    Place,
 )
 from paquebot_operator.compile.attached import Memory, Unit
 from paquebot_operator.compile.last_good import LastGood
@@ -19,20 +19,24 @@ from paquebot_operator.compile.objects import ObjectKey, Objects
 from paquebot_operator.compile.service import Compiled, compile_service
 from paquebot_operator.control.backoff import Backoff
 from paquebot_operator.control.conditions import Said
+from paquebot_operator.control.config_writer import write_config
 from paquebot_operator.control.debounce import Debounce
-from paquebot_operator.control.live import IN_FLIGHT, config_of, last_good_of, mark_of, read_live
+from paquebot_operator.control.live import config_of, last_good_of, read_live
 from paquebot_operator.control.parts import Parts
+from paquebot_operator.control.patrol import Patrol
 from paquebot_operator.control.programming import Programming
 from paquebot_operator.control.rollout import Rollout
 from paquebot_operator.control.service_state import ServiceState
 from paquebot_operator.control.status_queue import Wish
 from paquebot_operator.control.statuses import domain_status
-from paquebot_operator.desired import ConfigTooBigError, Context, config_secrets, desired_objects, egress_of
-from paquebot_operator.desired.names import service_label
+from paquebot_operator.desired import Context, desired_objects, egress_of
+from paquebot_operator.desired.names import config_secret_names, service_label
 
 PATIENCE: Final = 5
 """Where pods are ready, a status waits so many times as long for them to take a change."""
 STATUS_SECONDS: Final = 0.2
+TROUBLE_SECONDS: Final = 15.0
+"""What is in the way is looked for that often at most, and every minute at least."""
 _log = logging.getLogger("paquebot.operator")
 
 
@@ -44,11 +48,18 @@ class ServiceLoop:
         self._parts = parts
         self._changes = Debounce(now=parts.clock.monotonic)
         self._backoff: Backoff[str] = Backoff()
-        self._look_at_owned = False
         self._told = False
         self._changed_at: float | None = None
         self._reread_for = ""
         self.state = ServiceState(key, Rollout(parts.api, parts.asks, parts.clock, self._pods_told))
+        self._patrol = Patrol(
+            parts.api,
+            parts.clock,
+            [Place(key.namespace, name) for name in config_secret_names(key.name)],
+            live=lambda: self.state.live,
+            changed=self._look_at_live,
+            among=lambda: len(parts.store.services),
+        )
 
     @property
     def oldest_seconds(self) -> float:
@@ -59,12 +70,9 @@ class ServiceLoop:
         """Something that the service depends on changed."""
         self._changes.mark()
 
-    def mark_pods(self, *, gone: bool) -> None:
-        """Pods came, went or became ready; where one went, its Deployment may have gone, too."""
+    def mark_pods(self) -> None:
+        """Pods came, went or became ready."""
         self.state.rollout.pods(self._parts.store.pods_of(self._key))
-        if gone:
-            self._look_at_owned = True
-            self.mark()
         self._pods_told()
 
     def renew(self) -> None:
@@ -79,6 +87,7 @@ class ServiceLoop:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.state.rollout.keep_up())
             group.create_task(self._passes())
+            group.create_task(self._patrol.keep_up())
 
     async def _passes(self) -> None:
         while True:
@@ -113,9 +122,6 @@ class ServiceLoop:
             return "absent"
         if state.live is None:
             await self._read_live()
-        if self._look_at_owned:
-            await parts.owned.look()
-            self._look_at_owned = False
         compiled = await self._compile()
         before = state.units
         state.compiled, state.service, state.units = compiled, held.item, state.memory.units
@@ -123,6 +129,7 @@ class ServiceLoop:
         writes = await self._write_config(compiled, since)
         self._tell_domains(before)
         self._tell_service()
+        self._try_troubles_again()
         return "written" if writes else "unchanged"
 
     async def _read_live(self) -> None:
@@ -167,42 +174,36 @@ class ServiceLoop:
         manifests = desired_objects(state.service, context)
         namespace, label = self._key.namespace, service_label(self._key.name)
         troubles = await self._parts.owned.bring(namespace, label, manifests)
-        return [
-            Said("Programmed", "False", "ObjectRefused", f"{each.resource.kind} {each.place.name}: {each.error.reason}")
-            for each in troubles
-        ]
+        return [Said("Programmed", "False", each.reason, each.message) for each in troubles]
 
     async def _write_config(self, compiled: Compiled, since: float) -> int:
-        """Write the Secrets that are not as they should be, the index last; how many."""
+        """Write the Secrets that are not as they should be; how many. Raises ClusterError."""
         state = self.state
         if compiled.config is None or state.service is None or state.live is None:
             return 0
-        marks = state.live.marks
-        try:
-            manifests = config_secrets(state.service, compiled.files, tuple(marks))
-        except ConfigTooBigError as error:
-            state.troubles = (Said("Programmed", "False", "ConfigTooBig", str(error)), *state.troubles)
+        written = await write_config(self._parts.api, state.live, state.service, compiled.files)
+        if written.trouble is not None:
+            state.troubles = (written.trouble, *state.troubles)
             return 0
-        changed = [each for each in manifests if marks.get(each["metadata"]["name"]) != mark_of(each)]
-        is_last = "index.json"
-        await self._write_secrets([each for each in changed if is_last not in each.get("data", {})])
-        await self._write_secrets([each for each in changed if is_last in each.get("data", {})])
         state.last = LastGood(compiled.config, {name: key for key, (name, _) in compiled.entries.items()})
-        self._want(compiled.config.digest, compiled, since if changed else None)
+        self._want(compiled.config.digest, compiled, since if written.count else None)
         size = sum(len(content) for content in compiled.files.values())
-        self._parts.metrics.config(self._key, size, len(changed))
-        return len(changed)
+        self._parts.metrics.config(self._key, size, written.count)
+        return written.count
 
-    async def _write_secrets(self, manifests: list[Json]) -> None:
-        slots = asyncio.Semaphore(IN_FLIGHT)
+    def _try_troubles_again(self) -> None:
+        """What somebody else has in the way may be gone later, and nobody tells of it."""
+        clock = self._parts.clock
+        if not self.state.troubles:
+            self._backoff.forget("troubles")
+        elif self._backoff.is_due("troubles", clock.monotonic()):
+            wait = self._backoff.failed("troubles", clock.monotonic(), at_least=TROUBLE_SECONDS)
+            asyncio.get_running_loop().call_later(wait + 0.1, self._look_at_live)
 
-        async def write(manifest: Json) -> None:
-            async with slots:
-                await self._parts.api.apply(manifest)
-            if self.state.live is not None:
-                self.state.live.marks[manifest["metadata"]["name"]] = mark_of(manifest)
-
-        await asyncio.gather(*(write(manifest) for manifest in manifests))
+    def _look_at_live(self) -> None:
+        """Somebody may have changed config Secrets."""
+        self.state.live = None
+        self.mark()
 
     def _want(self, wanted: str, compiled: Compiled, since: float | None) -> None:
         """Pods should run this; ``since`` is when the change was seen, None if it is in the cluster already."""
@@ -254,8 +255,7 @@ class ServiceLoop:
         if refused and state.wanted and self._reread_for != state.wanted:
             # A Secret may have been deleted or edited: look at what pods see, once.
             self._reread_for = state.wanted
-            state.live = None
-            self.mark()
+            self._look_at_live()
         self._tell_service()
 
     def _tell_service(self) -> None:

@@ -10,6 +10,9 @@ from paquebot_operator.desired.names import service_label
 
 SERVICE_LABEL = "paquebot.dev/service"
 MANAGED_BY = "paquebot-operator"
+MANAGED_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_SELECTOR = f"{MANAGED_LABEL}={MANAGED_BY}"
+"""Finds every object that the operator made."""
 
 Manifest = dict[str, Any]
 
@@ -27,7 +30,7 @@ def common_labels(service: MailService) -> dict[str, str]:
     """Labels of every object that belongs to a MailService."""
     return selector_labels(service) | {
         "app.kubernetes.io/instance": service_label(service.metadata.name),
-        "app.kubernetes.io/managed-by": MANAGED_BY,
+        MANAGED_LABEL: MANAGED_BY,
     }
 
 
@@ -57,7 +60,7 @@ def domain_metadata(domain: MailDomain, name: str) -> Manifest:
     return {
         "name": name,
         "namespace": domain.metadata.namespace,
-        "labels": {"app.kubernetes.io/managed-by": MANAGED_BY, "app.kubernetes.io/name": "paquebot"},
+        "labels": {MANAGED_LABEL: MANAGED_BY, "app.kubernetes.io/name": "paquebot"},
         "ownerReferences": [_owner("MailDomain", domain.metadata.name, domain.metadata.uid)],
     }
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import kopf
 
-from paquebot_operator.cluster.resources import PODS, WATCHED, Json, Resource
+from paquebot_operator.cluster.resources import OWNED_WATCHED, PODS, WATCHED, Json, Resource
 from paquebot_operator.cluster.transport import Credentials
-from paquebot_operator.desired.metadata import SERVICE_LABEL
+from paquebot_operator.desired.metadata import MANAGED_SELECTOR, SERVICE_LABEL
 
 See = Callable[[Resource, str | None, Json], None]
 LogIn = Callable[[], Awaitable[Credentials]]
@@ -19,9 +19,9 @@ FINALIZER: Final = "paquebot.dev/finalizer"
 
 
 def registry_of(see: See, login: LogIn) -> kopf.OperatorRegistry:
-    """Handlers of every watched kind, each a call of ``see``."""
+    """Handlers of every watched kind, users' and owned ones, each a call of ``see``."""
     registry = kopf.OperatorRegistry()
-    for resource in WATCHED:
+    for resource in (*WATCHED, *OWNED_WATCHED):
         _register(registry, resource, see)
 
     async def logged_in(**_: Any) -> kopf.ConnectionInfo:
@@ -53,6 +53,8 @@ def settings_of(namespaces: Collection[str]) -> kopf.OperatorSettings:
     settings.watching.client_timeout = 310
     settings.watching.reconnect_backoff = 0.5
     settings.watching.label_selectors[PODS.plural] = SERVICE_LABEL
+    for resource in OWNED_WATCHED:
+        settings.watching.label_selectors[resource.plural] = MANAGED_SELECTOR
     # What is watched is known: no list of CRDs or namespaces is needed, nor the right to it.
     settings.scanning.disabled = True
     # A worker an object lives that long after its last event: at ten thousand objects seconds are megabytes.

@@ -9,7 +9,7 @@ from typing import Any
 
 from paquebot_operator.cluster.client import ListPage
 from paquebot_operator.cluster.errors import AbsentError, ClusterError, ConflictError
-from paquebot_operator.cluster.resources import WATCHED, Json, Place, Resource, place_of, resource_of
+from paquebot_operator.cluster.resources import OWNED_WATCHED, WATCHED, Json, Place, Resource, place_of, resource_of
 
 See = Callable[[Resource, str, Json], None]
 PAGE = 3
@@ -101,6 +101,13 @@ class FakeCluster:
         self._write("apply", resource, place.name)
         return copy.deepcopy(self.put(manifest))
 
+    async def try_apply(self, manifest: Json) -> Json:
+        resource, place = resource_of(manifest), place_of(manifest)
+        self._ask("try", resource, place.name)
+        before = self.objects[resource, place]["metadata"]
+        kept = {name: before[name] for name in ("uid", "resourceVersion")}
+        return copy.deepcopy(manifest | {"metadata": manifest["metadata"] | kept})
+
     async def apply_status(self, resource: Resource, place: Place, status: Json) -> Json:
         self._write("status", resource, place.name)
         if (resource, place) not in self.objects:
@@ -151,7 +158,7 @@ class FakeCluster:
         return raw
 
     def _tell(self, resource: Resource, kind: str, raw: Json) -> None:
-        if resource in WATCHED:
+        if resource in (*WATCHED, *OWNED_WATCHED):
             self.see(resource, kind, raw)
 
     def _ask(self, verb: str, resource: Resource, name: str) -> None:
@@ -174,4 +181,4 @@ def _has_label(raw: Json, name: str, value: str) -> bool:
 
 def refusing(error: ClusterError, *plurals: str) -> Callable[[str, str], BaseException | None]:
     """Make every write of these kinds fail."""
-    return lambda verb, plural: error if plural in plurals and verb not in ("get", "list") else None
+    return lambda verb, plural: error if plural in plurals and verb not in ("get", "list", "try") else None
