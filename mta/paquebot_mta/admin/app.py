@@ -82,6 +82,7 @@ class WorkerApp:
             web.get("/routes", self.list_routes),
             web.get("/hosts", self.list_hosts),
             web.get("/filters", self.list_filters),
+            web.get("/keys", self.list_keys),
             web.get("/stats", self.stats),
             web.get("/trace", self.trace, allow_head=False),
         ]
@@ -134,6 +135,10 @@ class WorkerApp:
     async def list_filters(self, _request: web.Request) -> web.Response:
         """Filters, a JSON array."""
         return json_response(self._controls.filters())
+
+    async def list_keys(self, _request: web.Request) -> web.Response:
+        """Keys of the queue, a JSON array."""
+        return json_response(self._controls.key_uses())
 
     async def enable_routes(self, request: web.Request) -> web.Response:
         """Let routes be used again; answers how many rested."""

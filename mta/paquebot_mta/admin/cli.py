@@ -18,6 +18,7 @@ from paquebot_mta.admin import plugins
 BUILT_IN: Final = {
     "show": "paquebot_mta.admin.commands_show",
     "schedule": "paquebot_mta.admin.commands_queue",
+    "queue": "paquebot_mta.admin.commands_keys",
     "remove": "paquebot_mta.admin.commands_queue",
     "suspend": "paquebot_mta.admin.commands_queue",
     "pause": "paquebot_mta.admin.commands_queue",

@@ -11,6 +11,7 @@ import msgspec
 
 from paquebot_mta.admin.asking import Workers, read_target, with_json, with_workers
 from paquebot_mta.admin.client import Worker
+from paquebot_mta.admin.commands_keys import tell_locked
 from paquebot_mta.admin.controls import EnvelopeDetail, FilterEntry, HostEntry, QueueEntry, RouteEntry, Status
 from paquebot_mta.admin.output import flat, moment, print_fields, print_json, print_table, printable
 from paquebot_mta.admin.targets import ALL
@@ -51,6 +52,7 @@ def queue(workers: Workers, target: str, form: str | None) -> None:
         print_json(entries, lines=form == "jsonl")
     else:
         print_table(QUEUE_COLUMNS, map(_queue_row, entries), folding=QUEUE_FOLDING, if_empty="the queue is empty")
+    tell_locked(workers)
 
 
 def _queue(workers: Workers, target: str) -> Iterator[QueueEntry]:

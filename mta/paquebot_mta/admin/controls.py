@@ -108,6 +108,23 @@ class FilterEntry(Struct, frozen=True, kw_only=True, rename="camel"):
     trouble: str = ""
 
 
+class KeyEntry(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A key of the queue's key ring, or one that is missing there: ``paquebot queue keys``.
+
+    Attributes:
+        kid: its id; 0 stands for what is not encrypted.
+        created_at: seconds since 1970, None if the ring has no such key.
+        writes: new mail is encrypted by it.
+        segments: files of the queue that this worker serves; ``locked``: that wait for the key, which all workers see.
+    """
+
+    kid: int
+    created_at: float | None = None
+    writes: bool = False
+    segments: int = 0
+    locked: int = 0
+
+
 class Status(Struct, frozen=True, kw_only=True, rename="camel"):
     """Health, readiness and the configuration in use (``/healthz``, ``/readyz``, ``/config``).
 
@@ -158,6 +175,9 @@ class Controls(Protocol):
 
     def filters(self) -> list[FilterEntry]:
         """List the filters of the configuration in force."""
+
+    def key_uses(self) -> list[KeyEntry]:
+        """List the keys of the queue, newest first."""
 
     def enable_routes(self, target: str) -> int:
         """Let routes be used at once: ``all``, or those with that id or address; says how many rested."""

@@ -1,11 +1,22 @@
 """The controls of one worker: what its control socket and admin port can ask."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from paquebot_mta.admin.controls import EnvelopeDetail, FilterEntry, HostEntry, Part, QueueEntry, RouteEntry, Status
+from msgspec import convert
+
+from paquebot_mta.admin.controls import (
+    EnvelopeDetail,
+    FilterEntry,
+    HostEntry,
+    KeyEntry,
+    Part,
+    QueueEntry,
+    RouteEntry,
+    Status,
+)
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.dispatch.dispatcher import Dispatcher
 from paquebot_mta.dispatch.groups import is_local
@@ -14,7 +25,7 @@ from paquebot_mta.mail.envelope import Envelope, EnvelopeState, Result, Stored
 from paquebot_mta.mail.ids import Evpid, msgid_of, parse_evpid, parse_msgid
 from paquebot_mta.schedule.backoff import expires_at
 from paquebot_mta.service.tracing import Tracer
-from paquebot_mta.spool.store import Spool
+from paquebot_mta.spool.store import KeyUse, Spool
 from paquebot_mta.telemetry.bus import Emit
 from paquebot_mta.telemetry.events import QueueEvent
 
@@ -32,6 +43,7 @@ class Parts:
     routes: Callable[[], list[RouteEntry]]
     hosts: Callable[[], list[HostEntry]]
     filters: Callable[[], list[FilterEntry]]
+    key_uses: Callable[[], Sequence[KeyUse]]
     enable_routes: Callable[[str], int]
     stats: Callable[[], dict[str, float]]
     pause_accept: Callable[[bool], None]
@@ -99,6 +111,10 @@ class WorkerControls:
     def hosts(self) -> list[HostEntry]:
         """List the addresses of next hops that are known."""
         return self._parts.hosts()
+
+    def key_uses(self) -> list[KeyEntry]:
+        """List the keys of the queue."""
+        return [convert(use, KeyEntry, from_attributes=True) for use in self._parts.key_uses()]
 
     def enable_routes(self, target: str) -> int:
         """Let routes be used at once; says how many rested."""

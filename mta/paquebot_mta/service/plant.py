@@ -30,7 +30,7 @@ from paquebot_mta.service.offline import open_pickup
 from paquebot_mta.service.options import Options
 from paquebot_mta.service.outbound import Ground, Outbound, build_outbound, host_entries, route_entry
 from paquebot_mta.spool.open import open_spool
-from paquebot_mta.spool.store import Spool
+from paquebot_mta.spool.store import BackEnd
 from paquebot_mta.telemetry.bus import Bus
 from paquebot_mta.telemetry.metrics import Metrics
 
@@ -42,7 +42,7 @@ class Plant:
     """The running parts of a worker."""
 
     def __init__(
-        self, live: Live, resolver: Resolver, spool: Spool, bus: Bus, metrics: Metrics, filtering: Filtering
+        self, live: Live, resolver: Resolver, spool: BackEnd, bus: Bus, metrics: Metrics, filtering: Filtering
     ) -> None:
         """Use ``open_plant``."""
         self.filtering = filtering
@@ -99,6 +99,8 @@ class Plant:
             self._resolver = await DnsResolver.from_config(config.service.resolver, tell_lookups(self._bus.emit))
             self.filtering.resolver = self._resolver
         outbound = build_outbound(live, self._resolver, self._ground)
+        if config.service.queue != before.queue:
+            await self.spool.reconfigure(config.service.queue)
         if live.filters is not None:
             await self.filtering.running.apply(live.filters)
         self._retired = [each for each in self._retired if each.pool.queues()] + [self._outbound]

@@ -144,6 +144,7 @@ class Worker:
             routes=plant.routes,
             hosts=plant.hosts,
             filters=plant.filtering.entries,
+            key_uses=plant.spool.key_uses,
             enable_routes=plant.enable_routes,
             stats=lambda: self._stats(plant.spool.stats()),
             pause_accept=plant.acceptor.pause,

@@ -9,7 +9,16 @@ from pathlib import Path
 import msgspec
 
 from paquebot_mta.admin.app import start_worker_socket
-from paquebot_mta.admin.controls import EnvelopeDetail, FilterEntry, HostEntry, Part, QueueEntry, RouteEntry, Status
+from paquebot_mta.admin.controls import (
+    EnvelopeDetail,
+    FilterEntry,
+    HostEntry,
+    KeyEntry,
+    Part,
+    QueueEntry,
+    RouteEntry,
+    Status,
+)
 from paquebot_mta.admin.http import Running
 from paquebot_mta.mail.envelope import Envelope, EnvelopeState, Message
 from paquebot_mta.mail.ids import Evpid, Msgid
@@ -61,6 +70,7 @@ class FakeControls:
             digest=f"digest-{number}",
         )
         self.exposition = b""
+        self.keys: list[KeyEntry] = []
         self.has_message = True
         self.events: asyncio.Queue[bytes] = asyncio.Queue()
         self.tracers = 0
@@ -114,6 +124,9 @@ class FakeControls:
 
     def hosts(self) -> list[HostEntry]:
         return [HostEntry(address="192.0.2.1", name="mx.example.net", routes=2, connections=1, idle_seconds=3.0)]
+
+    def key_uses(self) -> list[KeyEntry]:
+        return self.keys
 
     def filters(self) -> list[FilterEntry]:
         return [

@@ -36,6 +36,7 @@ async def desk(answer: Answer) -> AsyncIterator[tuple[WorkerControls, Scene]]:
         routes=list,
         hosts=list,
         filters=list,
+        key_uses=tuple,
         enable_routes=lambda _: 0,
         stats=lambda: {"queue.messages": 0.0},
         pause_accept=accepting.append,
