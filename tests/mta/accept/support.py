@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
@@ -20,6 +20,7 @@ from paquebot_mta.config.listeners import Listener
 from paquebot_mta.config.service import Certificate, Limits, MtaConfig, ServiceShard
 from paquebot_mta.config.tables import Service
 from paquebot_mta.expand.results import Accepted, Facts, Refused, Target
+from paquebot_mta.filter.running import Screen
 from paquebot_mta.mail.address import Address
 from paquebot_mta.mail.envelope import Message
 from paquebot_mta.mail.ids import Msgid, new_msgid
@@ -27,6 +28,14 @@ from paquebot_mta.mail.reply import Reply
 from paquebot_mta.spool.store import SpoolError
 from paquebot_mta.table.lookup import Table, TableError
 from paquebot_mta.telemetry.events import Event, Report
+
+
+class Screens(Protocol):
+    """Makes the filters of listeners; what they emit goes where the server's events go."""
+
+    events: list[Event]
+
+    def __call__(self, config: MtaConfig) -> Mapping[str, Screen]: ...
 
 
 class RecordingDraft:
@@ -252,6 +261,7 @@ def make_policy(
     limits: Limits | None = None,
     tables: Mapping[str, Table] | None = None,
     certificates: dict[str, Certificate] | None = None,
+    screens: Screens | None = None,
 ) -> AcceptPolicy:
     service = ServiceShard(
         name="test/mail",
@@ -262,7 +272,9 @@ def make_policy(
         certificates=certificates or {},
     )
     config = MtaConfig(digest="0" * 64, generation=1, service=service, domains={}, tables={})
-    return build_policy(config, tables or {}, rules)
+    if screens is None:
+        return build_policy(config, tables or {}, rules)
+    return build_policy(config, tables or {}, rules, screens(config))
 
 
 def _loopback(address: str) -> str:
@@ -276,14 +288,15 @@ async def serve(
     tables: Mapping[str, Table] | None = None,
     certificates: dict[str, Certificate] | None = None,
     lookup_name: LookupName | None = None,
+    screens: Screens | None = None,
 ) -> AsyncIterator[Served]:
     """Run a server until the block ends."""
     spool, rules = RecordingSpool(), Rules()
-    events: list[Event] = []
+    events: list[Event] = screens.events if screens is not None else []
     accepted: list[Message] = []
     seeded = random.Random(1)
     acceptor = Acceptor(
-        policy=make_policy(rules, *listeners, limits=limits, tables=tables, certificates=certificates),
+        policy=make_policy(rules, *listeners, limits=limits, tables=tables, certificates=certificates, screens=screens),
         spool=spool,  # type: ignore[arg-type]  # the accepting half of it
         emit=events.append,
         on_accepted=accepted.append,
