@@ -10,6 +10,7 @@ from paquebot_mta.config.domains import Domain
 from paquebot_mta.config.filters import Filter
 from paquebot_mta.config.listeners import Listener
 from paquebot_mta.config.rates import Rates
+from paquebot_mta.config.reports import Subscriber
 from paquebot_mta.config.rules import Rule
 from paquebot_mta.config.tables import Table
 
@@ -218,6 +219,7 @@ class ServiceShard(Value, frozen=True, kw_only=True):
         name: ``namespace/name`` of the MailService.
         hostname: our name: banner, EHLO, Received, Reporting-MTA.
         actions, tables, certificates, filters: by name, as rules, listeners and domains refer to them.
+        reports: who gets the stream of report events, by name.
     """
 
     name: str
@@ -234,6 +236,7 @@ class ServiceShard(Value, frozen=True, kw_only=True):
     resolver: Resolver = Resolver()
     bounce: Bounce = Bounce()
     logging: Logging = Logging()
+    reports: dict[str, Subscriber] = field(default_factory=dict)
 
 
 class ShardRef(Value, frozen=True, kw_only=True):

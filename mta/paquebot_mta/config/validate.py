@@ -8,6 +8,7 @@ from paquebot_mta.config.check_actions import check_action
 from paquebot_mta.config.check_destinations import check_destinations
 from paquebot_mta.config.check_filters import check_filters
 from paquebot_mta.config.check_listeners import check_listeners
+from paquebot_mta.config.check_reports import check_reports
 from paquebot_mta.config.check_rules import check_rules
 from paquebot_mta.config.check_tables import Names, check_table
 from paquebot_mta.config.domains import Domain, DomainShard
@@ -39,6 +40,7 @@ def validate(config: MtaConfig, shards: Mapping[str, DomainShard], faults: Fault
     for name, action in service.actions.items():
         check_action(action, f"service.actions.{name}", names)
     check_destinations(service.outbound.destinations, "service.outbound.destinations", names)
+    check_reports(service.reports, "service.reports", faults)
     check_rules(service.rules, service.actions, names)
     for name, table in service.tables.items():
         check_table(table, f"service.tables.{name}", faults)

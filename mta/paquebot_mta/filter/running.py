@@ -12,6 +12,7 @@ from paquebot_mta.filter.builtin import BuiltinFilter
 from paquebot_mta.filter.chain import Chain, Load, Member, Refusing
 from paquebot_mta.filter.contract import Filter
 from paquebot_mta.filter.places import open_chains, places_of
+from paquebot_mta.filter.process.process_filter import ProcessFilter
 from paquebot_mta.filter.tools import Places, Tools
 from paquebot_mta.mail.ids import SessionId
 from paquebot_mta.table.lookup import Table
@@ -181,6 +182,10 @@ class RunningFilters:
         plan = self._plans[-1] if self._plans else None
         found = {} if plan is None else {n: each.trouble() for n, each in plan.filters.items() if n in plan.places}
         return {name: trouble for name, trouble in found.items() if trouble}
+
+    def lost(self) -> int:
+        """Reports that programs did not take in time."""
+        return sum(each.status().lost for each in self._running().values() if isinstance(each, ProcessFilter))
 
     async def close(self) -> None:
         """End them all."""

@@ -1,12 +1,13 @@
-"""Filters of a worker: what they are given to work with, and what is told of them."""
+"""Filters and subscribers of a worker: what they are given to work with, and what is told of them."""
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from paquebot_mta.admin.controls import FilterEntry
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.filter.hold import Holder
+from paquebot_mta.filter.reports.subscribers import Subscribers
 from paquebot_mta.filter.running import RunningFilters
 from paquebot_mta.filter.tools import Tools
 from paquebot_mta.resolver.questions import Resolver
@@ -19,7 +20,7 @@ FOLDER = "filters"
 
 
 class Filtering:
-    """The running filters, and the resolver that they ask.
+    """The running filters, the resolver that they ask, and who else gets the report events.
 
     Attributes:
         resolver: replaced with the configuration.
@@ -43,6 +44,13 @@ class Filtering:
             holder=Holder(folder),
         )
         self.running = RunningFilters(tools)
+        pod = (options.pod,) if options.pod else ()
+        worker = (f"{options.worker}",) if options.worker is not None else ()
+        self.subscribers = Subscribers(bus, time.time, "-".join((*pod, *worker)))
+
+    def lost(self) -> dict[str, Callable[[], int]]:
+        """Reports that slow filters and subscribers lost, by what metrics call them."""
+        return {"filter": self.running.lost, "subscriber": self.subscribers.dropped}
 
     def entries(self) -> list[FilterEntry]:
         """All filters, for ``paquebot show filters``."""

@@ -22,14 +22,19 @@ KEY_BYTES = 32
 
 
 class Output:
-    """Log lines to standard output."""
+    """Log lines to standard output.
+
+    Attributes:
+        lost: what each consumer of events lost so far, by its name in metrics.
+    """
 
     def __init__(self, options: Options, bus: Bus, metrics: Metrics) -> None:
         """Start writing; ``options.log_level`` beats the configuration's."""
         self._options = options
         self._sink = BufferedSink(sys.stdout.fileno())
         self._fallback_key = _fallback_key(options.spool / PSEUDONYM_KEY)
-        metrics.read("paquebot_report_dropped_total", lambda: {("bus",): bus.dropped, ("log",): self._sink.dropped})
+        self.lost: dict[str, Callable[[], int]] = {"bus": lambda: bus.dropped, "log": lambda: self._sink.dropped}
+        metrics.read("paquebot_report_dropped_total", lambda: {(name,): lost() for name, lost in self.lost.items()})
         self.log = Log(
             self._sink,
             render=renderer(options.log_format),

@@ -75,6 +75,7 @@ class Plant:
 
     async def start(self) -> int:
         """Recover the queue, then deliver and accept; answers how many envelopes were recovered."""
+        await self.filtering.subscribers.apply(self.live.config.service.reports)
         recovered = await self.dispatcher.recover()
         self._running = asyncio.create_task(self.dispatcher.run())
         self._following = asyncio.create_task(self.dispatcher.follow())
@@ -103,6 +104,7 @@ class Plant:
             await self.spool.reconfigure(config.service.queue)
         if live.filters is not None:
             await self.filtering.running.apply(live.filters)
+        await self.filtering.subscribers.apply(config.service.reports)
         self._retired = [each for each in self._retired if each.pool.queues()] + [self._outbound]
         self.live, self._outbound = live, outbound
         self.dispatcher.courier = outbound.courier
@@ -146,6 +148,7 @@ class Plant:
             await self._running
         await self.acceptor.close()
         await self.filtering.running.close()
+        await self.filtering.subscribers.close()
         await self.spool.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
 

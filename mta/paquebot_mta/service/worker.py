@@ -68,6 +68,7 @@ class Worker:
         self._metrics.resource = config.service.name
         self._output.configure(config.service.logging)
         self._plant = plant = await open_plant(config, self._options, self._bus, self._metrics)
+        self._output.lost |= plant.filtering.lost()
         self._tell_loaded()
         admin = await self._open_admin(plant)
         try:

@@ -17,7 +17,7 @@ _RECIPIENTS: Final = (1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1_000.0)
 
 SESSION: Final = (
     counter("report_events", "Report events seen.", "every report event", of.DIRECTION, of.EVENT),
-    counter("report_dropped", "Events or log lines a consumer lost.", "event bus, log sink", of.CONSUMER),
+    counter("report_dropped", "Events or log lines a consumer lost.", "event bus, log, streams", of.CONSUMER),
     counter("smtp_sessions", "Sessions opened.", "link-connect", of.DIRECTION, of.ENDPOINT, of.FAMILY),
     gauge("smtp_sessions_active", "Sessions open now.", "link-connect, link-disconnect", of.DIRECTION, of.ENDPOINT),
     histogram("smtp_session_duration_seconds", "Life of a session.", "link-disconnect", _SESSION_SECONDS, of.DIRECTION),

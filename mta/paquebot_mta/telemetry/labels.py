@@ -118,7 +118,7 @@ BOUNCE_KIND: Final = Label("kind", _values(BounceEvent, "kind"))
 BOUNCE_RESULT: Final = Label("result", _values(BounceEvent, "result"))
 RELOAD: Final = Label("result", ("loaded", "rejected"))
 LEVEL: Final = Label("level", ("debug", "info", "warning", "error"))
-CONSUMER: Final = Label("consumer", ("bus", "log"))
+CONSUMER: Final = Label("consumer", ("bus", "log", "subscriber", "filter"))
 
 _BY_STATUS: Final = {
     "1.1": "unknown_user", "1.2": "dns", "1.10": "dns", "2.1": "unknown_user", "2.2": "full", "3.1": "full",

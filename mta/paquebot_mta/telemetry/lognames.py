@@ -90,6 +90,7 @@ _OTHERS: Final = (
     LogName("filter.crashed", "filter", "error", "a filter ended"),
     LogName("filter.timeout", "filter", "warning", "a filter didn't answer in time"),
     LogName("filter.failed", "filter", "warning", "a filter gave no answer that can be used; reason says why"),
+    LogName("report.subscriber", "telemetry", "warning", "a subscriber of report events ended, is away, or said so"),
     LogName("filter.stderr", "filter", "warning", "what a program wrote to its standard error"),
     LogName("filter.shadow", "filter", "info", "what a filter in mode Shadow would have done"),
     LogName("filter.answered", "filter", "debug", "a filter's decision"),

@@ -11,6 +11,7 @@ from paquebot_operator.api.matches import ServiceRule
 from paquebot_operator.api.operations import Autoscaling, Disruption, DnsCheck, Monitoring, NetworkPolicy, Replicas
 from paquebot_operator.api.outbound import Outbound
 from paquebot_operator.api.pods import Pods
+from paquebot_operator.api.reports import ReportSubscriber
 from paquebot_operator.api.tuning import Bounce, Limits, Logging, Queue, Resolver
 from paquebot_operator.api.validation import ApiValue, Rule, unique
 
@@ -45,6 +46,7 @@ class MailServiceSpec(ApiValue, frozen=True, kw_only=True):
         unique("listeners", "name"),
         unique("actions", "name"),
         unique("rules", "name"),
+        unique("reports", "name"),
         Rule(
             cel="self.listeners.all(one, !has(one.port) || self.listeners.exists_one(other, "
             "has(other.port) && other.port == one.port && other.address == one.address))",
@@ -76,6 +78,10 @@ class MailServiceSpec(ApiValue, frozen=True, kw_only=True):
     resolver: Annotated[Resolver, Meta(description="DNS.")] = Resolver()
     bounce: Annotated[Bounce, Meta(description="Notifications to senders.")] = Bounce()
     logging: Annotated[Logging, Meta(description="What is logged.")] = Logging()
+    reports: Annotated[
+        tuple[ReportSubscriber, ...],
+        Meta(max_length=16, description="Who gets the stream of report events, apart from filters."),
+    ] = ()
     replicas: Annotated[Replicas, Meta(description="Number of pods; without meaning if autoscaling is set.")] = 2
     pods: Annotated[Pods, Meta(description="What pods are made of, and where they run.")] = Pods()
     autoscaling: Annotated[Autoscaling | None, Meta(description="Number of pods by load.")] = None

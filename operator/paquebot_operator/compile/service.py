@@ -20,6 +20,7 @@ from paquebot_operator.compile.listeners import compile_listeners
 from paquebot_operator.compile.objects import ObjectKey, Objects, key_of
 from paquebot_operator.compile.outbound import compile_outbound
 from paquebot_operator.compile.relay_guard import is_open_relay
+from paquebot_operator.compile.reports import compile_reports
 from paquebot_operator.compile.rules import compile_rules
 from paquebot_operator.compile.scope import Scope, Sought
 from paquebot_operator.compile.tables import Tables
@@ -117,6 +118,7 @@ def _shard(service: MailService, scope: Scope, attached: Attached) -> ServiceSha
         resolver=tuning.compile_resolver(spec.resolver, scope),
         bounce=tuning.compile_bounce(spec.bounce, hostname, scope),
         logging=tuning.compile_logging(spec.logging, scope),
+        reports=compile_reports(spec.reports),
     )
     _guard(service, shard, scope)
     return shard

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from paquebot_mta.filter.process.channel import Channel
-
 _LAUNCH: Final = str(Path(__file__).with_name("launch.py"))
 _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR")
+_FILTER_PATH: Final = "/usr/libexec/opensmtpd:/usr/libexec/smtpd"
+"""Where packages put programs that OpenSMTPD finds by their name alone."""
 _TERM_SECONDS: Final = 1.0
 _ERROR_LINE_BYTES: Final = 4_096
 
@@ -37,7 +37,7 @@ class Running(Protocol):
 class Way(Protocol):
     """How to reach a filter."""
 
-    async def connect(self, channel: Channel, on_error_line: OnErrorLine) -> Running:
+    async def connect(self, channel: asyncio.Protocol, on_error_line: OnErrorLine) -> Running:
         """Reach it. Raises OSError."""
         ...
 
@@ -48,7 +48,7 @@ class SocketWay:
     def __init__(self, path: str) -> None:
         self._path = path
 
-    async def connect(self, channel: Channel, on_error_line: OnErrorLine) -> Running:
+    async def connect(self, channel: asyncio.Protocol, on_error_line: OnErrorLine) -> Running:
         """Connect; the filter's standard error is its container's."""
         await asyncio.get_running_loop().create_unix_connection(lambda: channel, self._path)
         return _Remote()
@@ -67,8 +67,9 @@ class ChildWay:
     def __init__(self, command: tuple[str, ...], environment: Mapping[str, str] = os.environ) -> None:
         self._command = command
         self._environment = {name: environment[name] for name in _KEPT_VARIABLES if name in environment}
+        self._environment["PATH"] = f"{self._environment.get('PATH', os.defpath)}:{_FILTER_PATH}"
 
-    async def connect(self, channel: Channel, on_error_line: OnErrorLine) -> Running:
+    async def connect(self, channel: asyncio.Protocol, on_error_line: OnErrorLine) -> Running:
         """Start it with one socket as its standard input and output, as OpenSMTPD does."""
         ours, its = socket.socketpair()
         child: _Child | None = None

@@ -5,7 +5,7 @@ Whatever it does, those who wait for it are told within its deadline, and nobody
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from paquebot_mta.config.filters import Kind, Phase, Process
 from paquebot_mta.filter.base import BaseFilter
@@ -46,7 +46,7 @@ class ProcessStatus:
 class ProcessFilter(BaseFilter):
     """One program for all sessions; see ``Filter``."""
 
-    kind = "proc"
+    kind: Literal["builtin", "proc"] = "proc"
 
     def __init__(self, name: str, settings: Process, places: Places, tools: Tools) -> None:
         super().__init__(name, UNREGISTERED_PHASES)
