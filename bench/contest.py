@@ -57,6 +57,7 @@ class Contest:
                 with ExitStack() as stack:
                     rivals = self._start_rivals(scenario, directory, sink, stack) if self._plan.rivals else []
                     self._run_scenario(scenario, sink, servers, rivals)
+            for scenario in scenarios:  # last: the long queues of a profile leave a process with more memory
                 self._profile(scenario, sink, servers)
 
     def _weigh(self, servers: Sequence[Server]) -> None:
