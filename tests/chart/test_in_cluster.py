@@ -32,14 +32,13 @@ def test_one_command_installs_a_pool_that_mail_goes_through(cluster: Cluster, cl
     )
     claims = api.get("persistentvolumeclaims", "-n", namespace)["items"]
     assert [each["metadata"]["name"] for each in claims] == ["mail-queue"]
-    api.kubectl("delete", "crd", *definitions(cluster))
     # What belongs to no namespace must not stay for the next test.
     leftovers = api.get("clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/instance=paquebot")["items"]
     assert leftovers == []
 
 
 def install(cluster: Cluster, namespace: str, *values: str) -> None:
-    """Install the release `paquebot`, looking after its own namespace alone."""
+    """Install the release `paquebot`, looking after its own namespace alone; definitions may be there already."""
     wanted = (
         *values,
         "image.pullPolicy=IfNotPresent",
@@ -51,14 +50,8 @@ def install(cluster: Cluster, namespace: str, *values: str) -> None:
     options = [part for value in wanted for part in ("--set", value)]
     listeners = f"defaultService.spec.listeners={json.dumps(LISTENERS)}"
     cluster.api.helm(
-        *("install", "paquebot", str(CHART), "-n", namespace, "--wait", "--timeout", "150s"),
+        *("install", "paquebot", str(CHART), "-n", namespace, "--wait", "--timeout", "150s", "--take-ownership"),
         *options,
         "--set-json",
         listeners,
     )
-
-
-def definitions(cluster: Cluster) -> list[str]:
-    """Names of the definitions that Helm left."""
-    found = cluster.api.get("crds")["items"]
-    return [each["metadata"]["name"] for each in found if each["spec"]["group"] == "paquebot.dev"]

@@ -23,6 +23,7 @@ from tests.support.processes import wait_until
 
 from .cluster import Cluster
 from .fixtures import RESTRICTED
+from .inside import PROBE
 
 IMAGE_TOOL = Path(__file__).resolve().parents[2] / "tools" / "image"
 CONTEXT = Context(image="paquebot:test", operator_namespace="paquebot-system")
@@ -30,26 +31,6 @@ CONTEXT = Context(image="paquebot:test", operator_namespace="paquebot-system")
 SPEC: Json = {"listeners": [listener(port=25)], "pods": {"imagePullPolicy": "Never"}}
 DOMAIN = domain(delivery={"maildir": {"path": "/var/lib/paquebot/mail/%{domain}/%{user}"}})
 READY_SECONDS = 90.0
-INSIDE = """
-import json, os, pathlib
-def writable(path):
-    try:
-        pathlib.Path(path, "probe").write_text("x")
-        pathlib.Path(path, "probe").unlink()
-        return True
-    except OSError:
-        return False
-status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-places = [each.split()[1] for each in open("/proc/mounts")] + ["/", "/etc", "/opt/paquebot", "/var", "/home", "/root"]
-print(json.dumps({
-    "uid": os.getuid(),
-    "capabilities": [status[name].strip() for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")],
-    "no_new_privileges": status["NoNewPrivs"].strip(),
-    "seccomp": status["Seccomp"].strip(),
-    "token": os.path.exists("/var/run/secrets/kubernetes.io"),
-    "writable": sorted({place for place in places if os.path.isdir(place) and writable(place)}),
-}))
-"""
 
 
 @dataclass(frozen=True)
@@ -139,7 +120,7 @@ def test_mail_goes_through_the_service_into_a_maildir(pool: Pool) -> None:
 
 def test_a_pod_has_no_token_no_capability_and_no_place_to_write(pool: Pool) -> None:
     for pod in pool.pods():
-        found = pool.inside(pod, INSIDE)
+        found = pool.inside(pod, PROBE)
         assert found["uid"] == 65_532
         assert set(found["capabilities"]) == {"0" * 16}
         assert (found["no_new_privileges"], found["seccomp"]) == ("1", "2")
