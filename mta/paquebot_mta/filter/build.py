@@ -10,6 +10,7 @@ from paquebot_mta.filter.contract import Filter
 from paquebot_mta.filter.dns_lists.dnsbl import build_dnsbl
 from paquebot_mta.filter.dns_lists.sender_score import build_sender_score
 from paquebot_mta.filter.greylist.greylist import build_greylist
+from paquebot_mta.filter.milter.milter import build_milter
 from paquebot_mta.filter.places import places_of
 from paquebot_mta.filter.process.process_filter import build_process
 from paquebot_mta.filter.rspamd.rspamd import build_rspamd
@@ -30,6 +31,7 @@ MAKERS: Final[Mapping[type, Maker]] = {
     config.SenderScore: build_sender_score,
     config.Greylist: build_greylist,
     config.Rspamd: build_rspamd,
+    config.Milter: build_milter,
 }
 """Who makes which kind; a chain is no filter of its own."""
 

@@ -31,9 +31,9 @@ def encode_field(name: str, value: str) -> bytes:
     """
     if not is_field_name(name):
         raise ValueError(f"not the name of a header field: {name[:80]!r}")
-    lines = [_CONTROL.sub("?", line).rstrip(" \t") for line in _LINE_END.split(value[:VALUE_OCTETS])]
-    first, *folded = lines
-    kept = [first.strip(" \t"), *(line if line[:1] in {" ", "\t"} else f"\t{line}" for line in folded if line)]
+    first, *folded = [_CONTROL.sub("?", line) for line in _LINE_END.split(value[:VALUE_OCTETS])]
+    lines = (line if line[:1] in {" ", "\t"} else f"\t{line}" for line in folded if line.strip(" \t"))
+    kept = [first.lstrip(" \t"), *lines]
     return f"{name}: ".encode() + "\r\n".join(kept).encode("utf-8", "replace") + b"\r\n"
 
 
