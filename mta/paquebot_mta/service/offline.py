@@ -66,10 +66,12 @@ class Pickup:
         self._running: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._trouble = ""
+        self._prepared = False
 
-    def start(self) -> None:
-        """Look into the box from now on."""
+    async def start(self) -> None:
+        """Open the box, and look into it from now on."""
         self._loop = asyncio.get_running_loop()
+        self._prepared = await self._try("prepare", self._box.prepare)
         self._running = self._loop.create_task(self._run(), name="offline")
 
     def stop(self) -> None:
@@ -79,10 +81,9 @@ class Pickup:
 
     async def _run(self) -> None:
         await asyncio.sleep(FIRST_SECONDS)
-        prepared = False
         while True:
-            prepared = prepared or await self._try("prepare", self._box.prepare)
-            taken = await self._look() if prepared else 0
+            self._prepared = self._prepared or await self._try("prepare", self._box.prepare)
+            taken = await self._look() if self._prepared else 0
             await asyncio.sleep(BUSY_SECONDS if taken >= AT_ONCE else LOOK_SECONDS)
 
     async def close(self) -> None:

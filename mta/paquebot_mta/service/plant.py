@@ -85,7 +85,7 @@ class Plant:
             await self.filtering.running.apply(self.live.filters)
         await self.acceptor.start()
         if self._pickup is not None:
-            self._pickup.start()
+            await self._pickup.start()
         return recovered
 
     async def replace(self, config: MtaConfig) -> None:
