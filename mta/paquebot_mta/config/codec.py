@@ -98,7 +98,9 @@ def _pruned(value: object) -> object:
     """Leave out what equals its default; msgspec itself leaves out the very same object only, whatever it equals."""
     if isinstance(value, msgspec.Struct):
         pairs = ((name, getattr(value, field), default) for name, field, default in _defaults_of(type(value)))
-        return {name: _pruned(item) for name, item, default in pairs if item != default}
+        tag_field, tag = value.__struct_config__.tag_field, value.__struct_config__.tag
+        tagged = {} if tag_field is None else {tag_field: tag}
+        return tagged | {name: _pruned(item) for name, item, default in pairs if item != default}
     if isinstance(value, dict):
         return {key: _pruned(item) for key, item in value.items()}
     if isinstance(value, tuple):

@@ -6,6 +6,7 @@ from paquebot_mta.config import actions as contract
 from paquebot_operator.api.actions import ClientTls, Delivery, Lmtp, Relay, RelayAuth
 from paquebot_operator.compile import names
 from paquebot_operator.compile.credentials import check_relay_login
+from paquebot_operator.compile.filter_refs import compile_observers
 from paquebot_operator.compile.scope import Scope
 
 SMTP_PORT = 25
@@ -35,8 +36,8 @@ def compile_action(delivery: Delivery, path: str, scope: Scope) -> contract.Acti
 
 
 def _relay(relay: Relay, path: str, scope: Scope) -> contract.Relay:
-    scope.filters(relay.filter_refs, f"{path}.filterRefs")
     return contract.Relay(
+        filters=compile_observers(relay.filter_refs, f"{path}.filterRefs", scope),
         host=names.host(relay.host, f"{path}.host", scope.report) if relay.host is not None else "",
         port=relay.port or (SUBMISSIONS_PORT if relay.implicit_tls else SMTP_PORT),
         implicit_tls=relay.implicit_tls,

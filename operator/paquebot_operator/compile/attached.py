@@ -6,13 +6,14 @@ from datetime import datetime
 
 from paquebot_mta.config.codec import digest, encode
 from paquebot_mta.config.domains import Domain
+from paquebot_mta.config.filters import Filter
 from paquebot_mta.config.service import Certificate
 from paquebot_mta.config.tables import Table
 from paquebot_operator.api.maildomain import MailDomain
 from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.compile.conditions import ObjectCondition
 from paquebot_operator.compile.domains import Claim, claims_of, compile_domain
-from paquebot_operator.compile.last_good import LastGood
+from paquebot_operator.compile.last_good import LastGood, Used
 from paquebot_operator.compile.objects import ObjectKey, Objects, key_of, service_of
 from paquebot_operator.compile.scope import Scope, Sought
 from paquebot_operator.compile.tables import Kept, Tables
@@ -40,6 +41,7 @@ class Unit:
     domain: Domain | None
     tables: Mapping[str, Table]
     certificates: Mapping[str, Certificate]
+    filters: Mapping[str, Filter]
     conditions: tuple[ObjectCondition, ...]
     revision: str
 
@@ -64,6 +66,7 @@ class Attached:
     domains: list[Domain] = field(default_factory=list)
     tables: dict[str, Table] = field(default_factory=dict)
     certificates: dict[str, Certificate] = field(default_factory=dict)
+    filters: dict[str, Filter] = field(default_factory=dict)
     conditions: list[ObjectCondition] = field(default_factory=list)
     entries: dict[ObjectKey, tuple[str, str]] = field(default_factory=dict)
     kept: set[ObjectKey] = field(default_factory=set)
@@ -76,6 +79,7 @@ class Attached:
             domains=[domain for domain in self.domains if domain.name not in gone],
             tables=self.tables,
             certificates=self.certificates,
+            filters=self.filters,
             conditions=self.conditions,
             entries={key: entry for key, entry in self.entries.items() if key not in self.kept},
             sought=self.sought,
@@ -94,7 +98,7 @@ def attach(
         attached.conditions.extend(unit.conditions)
         attached.sought.update(unit.seen)
         if unit.domain is not None:
-            _use(attached, unit, unit.domain, unit.tables, unit.certificates)
+            _use(attached, unit, unit.domain, unit)
         elif unit.allowed and last is not None:
             broken.append(unit)
     for unit in broken:
@@ -125,6 +129,7 @@ def _unit(claim: Claim, objects: Objects, tables: Tables, memory: Memory, now: d
         domain=domain,
         tables=scope.used_tables,
         certificates=scope.used_certificates,
+        filters=scope.used_filters,
         conditions=claim.report.conditions(),
         revision="" if domain is None else revision_of(domain, scope.used_tables),
     )
@@ -138,21 +143,24 @@ def _find(sought: Sought, objects: Objects, tables: Tables) -> object:
     kind, key = sought
     if kind == "Table":
         return tables.resolve(key)
-    return (objects.secrets if kind == "Secret" else objects.config_maps).get(key)
+    holders: dict[str, Mapping[ObjectKey, object]] = {
+        "Secret": objects.secrets, "ConfigMap": objects.config_maps, "MailFilter": objects.filters,
+    }  # fmt: skip
+    return holders[kind].get(key)
 
 
 def _use(
     attached: Attached,
     unit: Unit,
     domain: Domain,
-    tables: Mapping[str, Table],
-    certificates: Mapping[str, Certificate],
+    used: Used,
 ) -> None:
     attached.domains.append(domain)
     # What a good domain uses is newer than what a kept one used: kept ones come last and take nothing away.
-    attached.tables.update({name: table for name, table in tables.items() if name not in attached.tables})
-    attached.certificates.update({n: each for n, each in certificates.items() if n not in attached.certificates})
-    attached.entries[key_of(unit.source)] = domain.name, unit.revision or revision_of(domain, tables)
+    attached.tables.update({name: table for name, table in used.tables.items() if name not in attached.tables})
+    attached.certificates.update({n: each for n, each in used.certificates.items() if n not in attached.certificates})
+    attached.filters.update({name: each for name, each in used.filters.items() if name not in attached.filters})
+    attached.entries[key_of(unit.source)] = domain.name, unit.revision or revision_of(domain, used.tables)
 
 
 def _keep(attached: Attached, unit: Unit, last: LastGood | None) -> None:
@@ -160,5 +168,5 @@ def _keep(attached: Attached, unit: Unit, last: LastGood | None) -> None:
     entry = last.entry(unit.name, key) if last is not None else None
     if last is None or entry is None:
         return
-    _use(attached, unit, entry, last.tables_of(entry), last.certificates_of(entry))
+    _use(attached, unit, entry, last.used_by(entry))
     attached.kept.add(key)

@@ -9,6 +9,7 @@ from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.compile import names
 from paquebot_operator.compile.actions import compile_action
 from paquebot_operator.compile.conditions import Report
+from paquebot_operator.compile.filter_refs import compile_refs
 from paquebot_operator.compile.objects import ObjectKey, key_of
 from paquebot_operator.compile.scope import Scope
 from paquebot_operator.compile.targets import compile_aliases, compile_targets, warn_unknown
@@ -47,7 +48,6 @@ def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
     spec, report = claim.source.spec, claim.report
     if report.refused():
         return None
-    scope.filters(spec.filter_refs, "spec.filterRefs")
     places = enumerate(spec.mailboxes)
     boxes = {names.local_part(box, claim.name, f"spec.mailboxes[{place}]", report) for place, box in places}
     domain = Domain(
@@ -60,6 +60,7 @@ def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
         alias_table=scope.table(spec.alias_table_ref, "spec.aliasTableRef", "alias"),
         catch_all=compile_targets(spec.catch_all, claim.name, "spec.catchAll", report),
         delimiter=spec.sub_address_delimiter,
+        filters=compile_refs(spec.filter_refs, "spec.filterRefs", scope),
     )
     warn_unknown(domain, report)
     return None if report.refused() else domain

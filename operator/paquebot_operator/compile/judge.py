@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from paquebot_operator.compile.conditions import ObjectCondition, Report
+from paquebot_operator.compile.filter_refs import judge_filter
 from paquebot_operator.compile.objects import ObjectKey, Objects, service_of
-from paquebot_operator.compile.scope import Sought
+from paquebot_operator.compile.scope import Scope, Sought
 from paquebot_operator.compile.service import Compiled, compile_service
 from paquebot_operator.compile.tables import Kept, Tables
+
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
+"""Filters have no certificates, which are all that time matters for."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ def judge_rest(objects: Objects, kept: Kept | None = None) -> Rest:
     tables = Tables(objects, kept)
     for key in objects.tables:
         tables.resolve(key)
-    return Rest((*tables.conditions(), *_unattached(objects), *_filters(objects)), frozenset(tables.sources()))
+    of_filters, sought = _filters(objects, tables)
+    conditions = (*tables.conditions(), *_unattached(objects), *of_filters)
+    return Rest(conditions, frozenset({*tables.sources(), *sought}))
 
 
 def _unattached(objects: Objects) -> list[ObjectCondition]:
@@ -55,16 +61,12 @@ def _unattached(objects: Objects) -> list[ObjectCondition]:
     return found
 
 
-def _filters(objects: Objects) -> list[ObjectCondition]:
-    """Chains lead to filters that are there, and never to chains: their order would not be plain to see."""
+def _filters(objects: Objects, tables: Tables) -> tuple[list[ObjectCondition], set[Sought]]:
+    """Compile every filter, used or not."""
     found: list[ObjectCondition] = []
-    for key, item in objects.filters.items():
-        report = Report("MailFilter", key)
-        for place, ref in enumerate(item.spec.chain or ()):
-            below, where = objects.filters.get(ObjectKey(key.namespace, ref.name)), f"spec.chain[{place}]"
-            if below is None:
-                report.unresolved("FilterNotFound", where, f"there is no MailFilter {ref.name} in this namespace")
-            elif below.spec.chain is not None:
-                report.unresolved("NestedChain", where, f"MailFilter {ref.name} is a chain itself: name its filters")
-        found.extend(report.conditions())
-    return found
+    sought: set[Sought] = set()
+    for key in objects.filters:
+        scope = Scope(objects, tables, Report("MailFilter", key), _ANY_TIME)
+        found.extend(judge_filter(key, scope).conditions())
+        sought.update(scope.seen)
+    return found, sought

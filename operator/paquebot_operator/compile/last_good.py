@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
 from paquebot_mta.config.domains import Domain
+from paquebot_mta.config.filters import Filter
 from paquebot_mta.config.service import Certificate, MtaConfig
 from paquebot_mta.config.tables import Table
 from paquebot_operator.compile.objects import ObjectKey
@@ -26,18 +28,52 @@ class LastGood:
         """The entry of a domain, if it came from this MailDomain."""
         return self.config.domains.get(name) if self.owners.get(name) == owner else None
 
-    def tables_of(self, domain: Domain) -> dict[str, Table]:
-        """Tables that an entry names."""
-        return {name: self.config.tables[name] for name in _texts(domain) if name in self.config.tables}
+    def used_by(self, domain: Domain) -> "Kept":
+        """Tables, certificates and filters that an entry names, and what those name."""
+        service, tables = self.config.service, self.config.tables
+        filters: dict[str, Filter] = {}
+        waiting: list[Domain | Filter] = [domain]
+        texts: set[str] = set()
+        while waiting:
+            found = set(_texts(waiting.pop()))
+            fresh = {name: service.filters[name] for name in found if name in service.filters and name not in filters}
+            filters |= fresh
+            waiting.extend(fresh.values())
+            texts |= found
+        return Kept(
+            {name: tables[name] for name in sorted(texts) if name in tables},
+            {name: service.certificates[name] for name in sorted(texts) if name in service.certificates},
+            filters,
+        )
 
-    def certificates_of(self, domain: Domain) -> dict[str, Certificate]:
-        """Certificates that an entry names."""
-        known = self.config.service.certificates
-        return {name: known[name] for name in _texts(domain) if name in known}
+
+class Used(Protocol):
+    """What a domain's entry needs beside itself, by name."""
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """Lookup data."""
+
+    @property
+    def certificates(self) -> Mapping[str, Certificate]:
+        """Certificates and bundles."""
+
+    @property
+    def filters(self) -> Mapping[str, Filter]:
+        """Filters, those of chains too."""
 
 
-def _texts(domain: Domain) -> Iterator[str]:
-    waiting = [msgspec.to_builtins(domain)]
+@dataclass(frozen=True)
+class Kept:
+    """What an entry of the last good configuration needs (implements ``Used``)."""
+
+    tables: Mapping[str, Table]
+    certificates: Mapping[str, Certificate]
+    filters: Mapping[str, Filter]
+
+
+def _texts(value: Domain | Filter) -> Iterator[str]:
+    waiting = [msgspec.to_builtins(value)]
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):

@@ -5,6 +5,7 @@ from paquebot_operator.api.listeners import Listener, ProxyProtocol, ServerAuth,
 from paquebot_operator.compile import names
 from paquebot_operator.compile.certificates import check_hostname
 from paquebot_operator.compile.credentials import check_hashes
+from paquebot_operator.compile.filter_refs import compile_refs
 from paquebot_operator.compile.scope import Scope
 
 
@@ -21,7 +22,6 @@ def compile_listeners(listeners: tuple[Listener, ...], hostname: str, scope: Sco
 
 
 def _listener(listener: Listener, hostname: str, path: str, scope: Scope) -> contract.Listener:
-    scope.filters(listener.filter_refs, f"{path}.filterRefs")
     banner = names.optional_domain_name(listener.hostname, f"{path}.hostname", scope.report)
     return contract.Listener(
         name=listener.name,
@@ -37,6 +37,7 @@ def _listener(listener: Listener, hostname: str, path: str, scope: Scope) -> con
         mask_source=listener.mask_source,
         received_auth=listener.received_auth,
         dsn=listener.dsn,
+        filters=compile_refs(listener.filter_refs, f"{path}.filterRefs", scope),
     )
 
 

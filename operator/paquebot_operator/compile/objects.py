@@ -24,7 +24,7 @@ class ObjectKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Objects:
-    """All objects by kind and key."""
+    """All objects by kind and key; ``local``: they are run on this machine, without a cluster."""
 
     services: Mapping[ObjectKey, MailService]
     domains: Mapping[ObjectKey, MailDomain]
@@ -32,15 +32,17 @@ class Objects:
     secrets: Mapping[ObjectKey, Secret]
     config_maps: Mapping[ObjectKey, ConfigMap]
     filters: Mapping[ObjectKey, MailFilter]
+    local: bool = False
 
     @classmethod
-    def of(cls, objects: Iterable[ApiObject]) -> "Objects":
+    def of(cls, objects: Iterable[ApiObject], *, local: bool = False) -> "Objects":
         """Sort objects by kind; of two with one key the later stays, as the API server has one only."""
         found: dict[str, dict[ObjectKey, ApiObject]] = {}
         for item in objects:
             found.setdefault(item.kind, {})[key_of(item)] = item
         kinds = ("MailService", "MailDomain", "Table", "Secret", "ConfigMap", "MailFilter")
-        return cls(*(dict(sorted(found.get(kind, {}).items())) for kind in kinds))  # type: ignore[arg-type]
+        found_sorted = [dict(sorted(found.get(kind, {}).items())) for kind in kinds]
+        return cls(*found_sorted, local=local)  # type: ignore[arg-type, misc]
 
 
 def key_of(item: ApiObject) -> ObjectKey:

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from paquebot_mta.config.filters import Filter
 from paquebot_mta.config.service import Certificate
 from paquebot_mta.config.tables import Table
 from paquebot_operator.api.common import BundleRef, KeyRef, LocalRef
+from paquebot_operator.api.signing import PrivateKeyRef
 from paquebot_operator.compile.certificates import load_bundle, load_pair
 from paquebot_operator.compile.conditions import Report
 from paquebot_operator.compile.objects import ObjectKey, Objects
@@ -20,7 +22,7 @@ class Scope:
     """Resolves references of one object.
 
     Attributes:
-        used_tables, used_certificates: by the names that the contract uses, ``namespace/name``.
+        used_tables, used_certificates, used_filters: by the names that the contract uses, ``namespace/name``.
         seen: every object that was looked for, and what was found; equal finds give an equal result again.
     """
 
@@ -30,13 +32,14 @@ class Scope:
     now: datetime
     used_tables: dict[str, Table] = field(default_factory=dict)
     used_certificates: dict[str, Certificate] = field(default_factory=dict)
+    used_filters: dict[str, Filter] = field(default_factory=dict)
     seen: dict[Sought, object] = field(default_factory=dict)
 
     def table(self, ref: LocalRef | None, path: str, service: str) -> str:
         """Name of a table that has ``service``; empty without a reference, or if it can't be used."""
         if ref is None:
             return ""
-        key = self._key(ref.name)
+        key = self.key_of(ref.name)
         resolved = self.tables.resolve(key)
         self.seen["Table", key] = resolved
         if resolved is None:
@@ -53,7 +56,7 @@ class Scope:
 
     def pair(self, ref: LocalRef, path: str) -> str:
         """Name of a certificate with its key; empty if it can't be used."""
-        key = self._key(ref.name)
+        key = self.key_of(ref.name)
         if str(key) in self.used_certificates:
             return str(key)
         chain = self._value("Secret", ref.name, "tls.crt", path)
@@ -69,10 +72,10 @@ class Scope:
         content = self._value(ref.kind, ref.name, ref.key, path)
         if content is None:
             return ""
-        name = f"{ref.kind.lower()}:{self._key(ref.name)}:{ref.key}"
+        name = f"{ref.kind.lower()}:{self.key_of(ref.name)}:{ref.key}"
         return self._keep(name, load_bundle(content, path, self.report))
 
-    def secret_text(self, ref: KeyRef | None, path: str) -> str:
+    def secret_text(self, ref: KeyRef | PrivateKeyRef | None, path: str) -> str:
         """Text under a key of a Secret; empty without a reference, or if it can't be used."""
         content = self._value("Secret", ref.name, ref.key, path) if ref else b""
         try:
@@ -81,20 +84,18 @@ class Scope:
             self.report.unresolved("InvalidSecret", path, "the value is not text")
             return ""
 
-    def filters(self, refs: tuple[LocalRef, ...], path: str) -> None:
-        """Find the MailFilters of a list; none is programmed yet, and that is said rather than passed over."""
-        for place, ref in enumerate(refs):
-            where, key = f"{path}[{place}]", self._key(ref.name)
-            found = self.objects.filters.get(key)
-            self.seen["MailFilter", key] = found
-            if found is None:
-                message = f"there is no MailFilter {ref.name} in this namespace: create it"
-                self.report.unresolved("FilterNotFound", where, message)
-            else:
-                message = f"MailFilter {ref.name} is not asked yet: mail goes on without it"
-                self.report.warn("Accepted", "FilterNotProgrammed", where, message)
+    def below(self, kind: str, key: ObjectKey) -> "Scope":
+        """A scope for another object that this one refers to: findings are its own."""
+        return Scope(self.objects, self.tables, Report(kind, key), self.now)
 
-    def _key(self, name: str) -> ObjectKey:
+    def take(self, other: "Scope") -> None:
+        """Use what another object uses."""
+        self.used_tables |= other.used_tables
+        self.used_filters |= other.used_filters
+        self.seen |= other.seen
+
+    def key_of(self, name: str) -> ObjectKey:
+        """Key of an object of the same namespace."""
         return ObjectKey(self.report.key.namespace, name)
 
     def _keep(self, name: str, certificate: Certificate | None) -> str:
@@ -105,8 +106,8 @@ class Scope:
 
     def _value(self, kind: str, name: str, key: str, path: str) -> bytes | None:
         holders = self.objects.secrets if kind == "Secret" else self.objects.config_maps
-        found = holders.get(self._key(name))
-        self.seen[kind, self._key(name)] = found
+        found = holders.get(self.key_of(name))
+        self.seen[kind, self.key_of(name)] = found
         if found is None:
             message = f"there is no {kind} {name} in this namespace: create it"
             self.report.unresolved(f"{kind}NotFound", path, message)

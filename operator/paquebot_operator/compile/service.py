@@ -93,7 +93,12 @@ def _kept_shard(last: LastGood, attached: Attached) -> ServiceShard:
     """The service's part as it was; certificates and tables that domains brought up to date are new."""
     shard = last.config.service
     newer = {name: attached.tables.get(name, table) for name, table in shard.tables.items()}
-    return structs.replace(shard, tables=newer, certificates=shard.certificates | attached.certificates)
+    return structs.replace(
+        shard,
+        tables=newer,
+        certificates=shard.certificates | attached.certificates,
+        filters=shard.filters | attached.filters,
+    )
 
 
 def _shard(service: MailService, scope: Scope, attached: Attached) -> ServiceShard:
@@ -112,6 +117,7 @@ def _shard(service: MailService, scope: Scope, attached: Attached) -> ServiceSha
         actions=actions,
         tables=scope.used_tables,
         certificates=scope.used_certificates | attached.certificates,
+        filters=scope.used_filters | attached.filters,
         queue=tuning.compile_queue(spec.queue, scope),
         limits=tuning.compile_limits(spec.limits),
         outbound=outbound,

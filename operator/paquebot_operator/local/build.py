@@ -51,7 +51,7 @@ def build(directory: Path, state: State, service: ObjectKey | None, now: datetim
     """
     manifests = read_directory(directory)
     wanted = wanted_secrets(Objects.of(manifests.objects))
-    objects = Objects.of((*manifests.objects, *state.secrets_for(wanted, now)))
+    objects = Objects.of((*manifests.objects, *state.secrets_for(wanted, now)), local=True)
     judged = judge(objects, now=now)
     chosen, missing = _chosen(judged, service)
     conditions = sorted({*manifests.conditions, *judged.conditions, *missing})

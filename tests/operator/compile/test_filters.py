@@ -1,9 +1,15 @@
-"""A filter that is not asked is never passed over in silence."""
+"""MailFilters become filters of whoever names them; what can't be asked is never passed over in silence."""
 
 from typing import Any
 
+import pytest
+
+from paquebot_mta.config.filters import Builtin, Criterion, Filter, FilterAction, Greylist, Process
+from paquebot_operator.api.decode import decode
 from paquebot_operator.compile.judge import judge
-from tests.operator.builders import API, NOW, Json, compiled, domain, found, metadata, objects, service
+from paquebot_operator.compile.objects import Objects
+from paquebot_operator.compile.service import compile_service
+from tests.operator.builders import API, KEY, NOW, Json, compiled, domain, found, metadata, objects, service, table
 
 REFS = [{"name": "spam"}]
 
@@ -21,16 +27,123 @@ def test_a_filter_that_is_not_there_is_an_error_where_it_is_named() -> None:
     assert (condition.status, condition.field) == ("False", "spec.listeners[0].filterRefs[0]")
 
 
-def test_a_filter_that_is_not_asked_yet_is_a_warning() -> None:
+def test_a_filter_is_in_the_configuration_of_whoever_names_it() -> None:
+    for result in (
+        compiled(service(listeners=[{"name": "mx", "port": 2525, "filterRefs": REFS}]), SPAM),
+        compiled(service(), domain(filterRefs=REFS), SPAM),
+    ):
+        assert result.config is not None
+        assert result.config.service.filters == {"default/spam": Filter(kind=Greylist())}
+        named = [each.filters for each in result.config.service.listeners]
+        named += [each.filters for each in result.config.domains.values()]
+        assert ("default/spam",) in named
+
+
+def test_a_filter_that_nobody_names_is_not_in_the_configuration() -> None:
+    result = compiled(service(), SPAM)
+    assert result.config is not None
+    assert result.config.service.filters == {}
+
+
+def test_who_only_reports_to_a_service_that_does_not_listen_is_warned() -> None:
     result = compiled(service(actions=[{"name": "out", "relay": {"filterRefs": REFS}}]), SPAM)
-    condition = found(result, "MailService", "FilterNotProgrammed")
+    condition = found(result, "MailService", "FilterWithoutEffect")
     assert (condition.severity, condition.field) == ("Warning", "spec.actions[0].relay.filterRefs[0]")
     assert result.files
 
 
-def test_a_domain_says_so_too() -> None:
-    result = compiled(service(), domain(filterRefs=REFS), SPAM)
-    assert found(result, "MailDomain", "FilterNotProgrammed").field == "spec.filterRefs[0]"
+def builtin_of(phase: str, when: Json, act: Json, *others: Json) -> Builtin:
+    item = mail_filter("spam", builtin={"phase": phase, "when": when, "action": act})
+    result = compiled(service(listeners=[{"name": "mx", "port": 2525, "filterRefs": REFS}]), item, *others)
+    assert result.config is not None, result.conditions
+    kind = result.config.service.filters["default/spam"].kind
+    assert isinstance(kind, Builtin)
+    return kind
+
+
+def test_conditions_are_joined_as_they_are_written() -> None:
+    when = {
+        "all": [{"src": {"values": ["192.0.2.0/24"]}, "fcrdns": {"negate": True}}],
+        "any": [{"helo": {"values": ["^mail"], "regex": True}}, {"auth": {}}],
+        "not": [{"hasRdns": {}}],
+    }
+    kind = builtin_of("MailFrom", when, {"junk": {}})
+    src = Criterion(kind="src", values=("192.0.2.0/24",))
+    no_fcrdns = Criterion(kind="not", items=(Criterion(kind="fcrdns"),))
+    helo = Criterion(kind="helo", values=("^mail",), regex=True)
+    assert kind.phase == "mail-from"
+    assert kind.action == FilterAction(kind="junk")
+    assert kind.when == Criterion(
+        kind="all",
+        items=(
+            Criterion(kind="all", items=(no_fcrdns, src)),
+            Criterion(kind="any", items=(helo, Criterion(kind="auth"))),
+            Criterion(kind="not", items=(Criterion(kind="rdns"),)),
+        ),
+    )
+
+
+def test_no_condition_always_holds() -> None:
+    kind = builtin_of("Connect", {}, {"reject": {"code": 554, "status": "5.7.0", "text": "closed"}})
+    assert kind.when == Criterion(kind="all")
+    assert kind.action == FilterAction(kind="reject", code=554, status="5.7.0", text="closed")
+
+
+def test_all_but_some_users_means_authenticated_ones_only() -> None:
+    users = {"auth": {"users": {"values": ["bob"], "negate": True}}}
+    kind = builtin_of("RcptTo", {"all": [users]}, {"bypass": {}})
+    bob = Criterion(kind="not", items=(Criterion(kind="auth", values=("bob",)),))
+    assert kind.when == Criterion(kind="all", items=(Criterion(kind="auth"), bob))
+
+
+def test_another_name_is_a_name() -> None:
+    kind = builtin_of("Connect", {"all": [{"rdns": {"values": ["*.good.test"], "negate": True}}]}, {"junk": {}})
+    good = Criterion(kind="not", items=(Criterion(kind="rdns", values=("*.good.test",)),))
+    assert kind.when == Criterion(kind="all", items=(Criterion(kind="rdns"), good))
+
+
+def test_a_table_of_a_filter_comes_along() -> None:
+    bad = table("bad", "mailaddr", inline={"keys": ["@spam.test"]})
+    kind = builtin_of("MailFrom", {"all": [{"mailFrom": {"tableRef": {"name": "bad"}}}]}, {"junk": {}}, bad)
+    assert kind.when == Criterion(kind="mail-from", table="default/bad")
+
+
+def test_what_is_wrong_with_a_filter_is_said_of_it_and_of_whoever_names_it() -> None:
+    when = {"all": [{"helo": {"values": ["(a+)+b"], "regex": True}}]}
+    item = mail_filter("spam", builtin={"phase": "Ehlo", "when": when, "action": {"junk": {}}})
+    result = compiled(service(), domain(filterRefs=REFS), item)
+    assert found(result, "MailDomain", "InvalidFilter").field == "spec.filterRefs[0]"
+    assert ("spam", "UnsupportedValue") in reasons(item)
+
+
+def test_a_chain_brings_its_filters() -> None:
+    chain = mail_filter("all", chain=[*REFS, {"name": "other"}])
+    other = mail_filter("other", milter={"address": "127.0.0.1:11332"})
+    refs = [{"name": "all"}]
+    result = compiled(service(listeners=[{"name": "mx", "port": 2525, "filterRefs": refs}]), chain, SPAM, other)
+    assert result.config is not None
+    assert set(result.config.service.filters) == {"default/all", "default/spam", "default/other"}
+
+
+PROGRAM = mail_filter("spam", process={"command": ["/usr/bin/filter", "-v"], "image": "example.test/filter:1"})
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_program_is_a_child_without_a_cluster_and_a_container_in_one(local: bool) -> None:
+    items = service(listeners=[{"name": "mx", "port": 2525, "filterRefs": REFS}]), PROGRAM
+    result = compile_service(Objects.of([decode(each) for each in items], local=local), KEY, now=NOW)
+    assert result.config is not None
+    kind = result.config.service.filters["default/spam"].kind
+    assert isinstance(kind, Process)
+    assert kind.command == (("/usr/bin/filter", "-v") if local else ())
+    assert kind.socket == ("" if local else "/run/paquebot/filters/default.spam.sock")
+
+
+@pytest.mark.parametrize(("spec", "local"), [({"command": ["/x"]}, False), ({"image": "example.test/x"}, True)])
+def test_a_program_that_can_not_be_run_here_is_refused(spec: Json, local: bool) -> None:
+    items = service(listeners=[{"name": "mx", "port": 2525, "filterRefs": REFS}]), mail_filter("spam", process=spec)
+    result = compile_service(Objects.of([decode(each) for each in items], local=local), KEY, now=NOW)
+    assert found(result, "MailService", "InvalidFilter").status == "False"
 
 
 def reasons(*filters: Json) -> set[tuple[str, str]]:
