@@ -1,6 +1,7 @@
 """The configuration in force: watched, taken or refused; the last good one stays, in memory and on the volume."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -41,7 +42,8 @@ class DirectorySource:
 
     Args:
         path: the directory.
-        last_good: where the last good copy is kept, None for nowhere; of several workers one keeps it.
+        last_good: where the last good copy is kept, None for nowhere; of several workers one keeps it. A configuration
+            with a key ring for the queue is never kept.
         wall_clock: seconds since 1970.
 
     Attributes:
@@ -76,7 +78,7 @@ class DirectorySource:
             self._take(config, keep_rejection=True)
         else:
             self._take(config)
-            self._save(files)
+            self._save(files, config)
         return config
 
     async def watch(self, apply: Apply, report: Report, *, interval_seconds: float = 0.25) -> None:
@@ -118,7 +120,7 @@ class DirectorySource:
             self._reject(files, error)
         else:
             self._take(config)
-            await asyncio.to_thread(self._save, files)
+            await asyncio.to_thread(self._save, files, config)
 
     def _take(self, config: MtaConfig, *, keep_rejection: bool = False) -> None:
         self.status = ConfigStatus(
@@ -138,12 +140,18 @@ class DirectorySource:
             rejected_reason=str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}",
         )
 
-    def _save(self, files: Mapping[str, bytes]) -> None:
-        """Keep the last good copy; a volume that refuses it must not stop mail."""
+    def _save(self, files: Mapping[str, bytes], config: MtaConfig) -> None:
+        """Keep the last good copy; a volume that refuses it must not stop mail.
+
+        With a key ring none is kept: it would lay the keys beside what they lock.
+        """
         if self._last_good is None:
             return
         try:
-            write_directory(self._last_good, files)
+            if not config.service.queue.key_ring:
+                write_directory(self._last_good, files)
+            else:
+                _remove(self._last_good)
         except OSError:
             self.save_failures += 1
 
@@ -154,6 +162,17 @@ class DirectorySource:
             return load(read_directory(self._last_good))
         except ConfigError:
             raise cause from None
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory, which other processes may do at the same time.
+
+    Raises:
+        OSError: it is still there.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    if directory.exists():
+        raise OSError(f"{directory} can't be removed")
 
 
 def _digest_of(files: Mapping[str, bytes]) -> str:

@@ -107,6 +107,21 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
         DirectorySource(tmp_path / "none").load_first()
 
 
+def test_a_configuration_with_a_key_ring_is_never_kept_beside_the_queue(tmp_path: Path) -> None:
+    """Nor does the one before stay, which may have had the same secrets."""
+    write_directory(tmp_path / "config", _files(1))
+    DirectorySource(tmp_path / "config", last_good=tmp_path / "good").load_first()
+    assert (tmp_path / "good" / "service.json").exists()
+    key = '[{"id": 1, "key": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "createdAt": "2026-11-21T00:00:00Z"}]'
+    queue = msgspec.structs.replace(SERVICE.queue, key_ring=key)
+    sealed = dump(msgspec.structs.replace(SERVICE, queue=queue), [DOMAIN], 2, TABLES)
+    write_directory(tmp_path / "config", sealed)
+    for _ in range(2):
+        source = DirectorySource(tmp_path / "config", last_good=tmp_path / "good")
+        assert source.load_first().generation == 2
+        assert (source.save_failures, (tmp_path / "good").exists()) == (0, False)
+
+
 @pytest.mark.parametrize("damage", ["gone", "bad"])
 def test_the_last_good_copy_stands_in_at_start(tmp_path: Path, damage: str) -> None:
     write_directory(tmp_path / "config", _files(3))
