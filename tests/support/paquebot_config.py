@@ -8,11 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import bcrypt
+from msgspec import structs
 
 from paquebot_mta.config.actions import Action, ClientTls, Maildir, Relay
 from paquebot_mta.config.codec import dump
 from paquebot_mta.config.domains import Domain
+from paquebot_mta.config.filters import Filter
 from paquebot_mta.config.listeners import Listener, ServerAuth, ServerTls
+from paquebot_mta.config.reports import Subscriber
 from paquebot_mta.config.rules import Flag, For, From, Match, Pattern, Rule
 from paquebot_mta.config.service import (
     Certificate,
@@ -66,6 +69,8 @@ class PaquebotSettings:
     users to everywhere. With a `certificate` there are STARTTLS and a submission listener with AUTH, where alice and
     bob have the password `PASSWORD`; `authority` is what `Verified` next hops are checked against. `tables` are those
     that `actions` need.
+    `filters` are those that there are; `listener_filters` all listeners have, `relay_filters` the action `relay`.
+    `reports` are subscribers of report events.
     `retry_seconds` is the base of all retries; `spare_resolver_port` is asked when the first name server is of no use.
     """
 
@@ -73,6 +78,10 @@ class PaquebotSettings:
     actions: Mapping[str, Action] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     tables: Mapping[str, Table] = field(default_factory=dict)
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    listener_filters: tuple[str, ...] = ()
+    relay_filters: tuple[str, ...] = ()
+    reports: Mapping[str, Subscriber] = field(default_factory=dict)
     certificate: CertificateFiles | None = None
     authority: Path | None = None
     resolver_port: int | None = None
@@ -135,7 +144,9 @@ def _service(ports: Ports, settings: PaquebotSettings) -> ServiceShard:
         hostname=HOSTNAME,
         listeners=_listeners(ports, settings),
         rules=(*settings.rules, *_rules(settings)),
-        actions={"relay": Action(relay=Relay(tls=settings.outgoing_tls)), **settings.actions},
+        actions={"relay": _relay(settings), **settings.actions},
+        filters=dict(settings.filters),
+        reports=dict(settings.reports),
         tables={"users": _users(), **settings.tables},
         certificates=_certificates(settings),
         queue=Queue(**queue),
@@ -146,7 +157,15 @@ def _service(ports: Ports, settings: PaquebotSettings) -> ServiceShard:
     )
 
 
+def _relay(settings: PaquebotSettings) -> Action:
+    return Action(relay=Relay(tls=settings.outgoing_tls, filters=settings.relay_filters))
+
+
 def _listeners(ports: Ports, settings: PaquebotSettings) -> tuple[Listener, ...]:
+    return tuple(structs.replace(each, filters=settings.listener_filters) for each in _plain_listeners(ports, settings))
+
+
+def _plain_listeners(ports: Ports, settings: PaquebotSettings) -> tuple[Listener, ...]:
     if settings.certificate is None:
         return (Listener(name="mx", address=LOOPBACK, port=ports.mx),)
     offered = ServerTls(mode="StartTLS", certificates=("server",))

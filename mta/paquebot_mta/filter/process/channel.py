@@ -5,7 +5,7 @@ It knows lines and deadlines, not what sessions mean. It ends once, with a reaso
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from paquebot_mta.filter.process.answers import Answer, ProtocolFault, parse_answer
 from paquebot_mta.filter.process.buffer import LfBuffer
@@ -54,8 +54,8 @@ class Channel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Tell of ourselves."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = transport = cast(asyncio.Transport, transport)
         transport.set_write_buffer_limits(_HIGH_BYTES)
         transport.write(self._introduction.encode())
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 _LAUNCH: Final = str(Path(__file__).with_name("launch.py"))
 _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR")
@@ -77,7 +77,7 @@ class ChildWay:
             with its:
                 child = await self._start(its, on_error_line)
             ours.setblocking(False)
-            await asyncio.get_running_loop().create_connection(lambda: channel, sock=ours)
+            await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=ours)
         except BaseException:
             ours.close()
             if child is not None:
@@ -116,8 +116,8 @@ class _Child(asyncio.SubprocessProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It runs."""
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self._transport = transport
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast(asyncio.SubprocessTransport, transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Take standard error, line by line; a very long line is cut."""

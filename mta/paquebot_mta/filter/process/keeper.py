@@ -109,6 +109,8 @@ class Keeper:
             cause = await ended
         except OSError as error:
             cause = f"it can't be reached: {error.strerror or error}"
+        except Exception as error:  # a fault of ours must not end the filter for good
+            cause = f"it can't be run: {type(error).__name__}: {error}"
         finally:
             grace_seconds = 0.0 if channel.ended and not channel.gone else GOODBYE_SECONDS
             channel.end("it is being stopped")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from paquebot_mta.config.reports import Subscriber
 from paquebot_mta.filter.process.connect import ChildWay, Running, SocketWay, Way
@@ -130,6 +130,8 @@ class PipeOutlet:
                 self._tell("it ended")
             except OSError as error:
                 self._tell(f"it can't be reached: {error.strerror or error}")
+            except Exception as error:  # a fault of ours must not end the stream for good
+                self._tell(f"it can't be served: {type(error).__name__}: {error}")
             if asyncio.get_running_loop().time() - began_at > STEADY_SECONDS:
                 pause_seconds = FIRST_PAUSE_SECONDS
             await asyncio.sleep(pause_seconds)
@@ -160,8 +162,8 @@ class _Pipe(asyncio.Protocol):
         self.ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.ended.set()
