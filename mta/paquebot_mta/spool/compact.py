@@ -27,6 +27,8 @@ from paquebot_mta.spool.sealer import Sealer
 from paquebot_mta.spool.segment import Home, NewRecord, Segment
 
 _MESSAGE_KINDS: Final = (Kind.ACCEPT, Kind.MOVED)
+_MOVED_AT_ONCE: Final = 32
+"""They share a sync."""
 
 
 class Compactor:
@@ -45,15 +47,39 @@ class Compactor:
         self.generation = 0
 
     def candidate(self, homes: Sequence[Home], now: float) -> Segment | None:
-        """Find an old segment, written to its end, of which little is live or whose key is not the one for new ones."""
+        """Find the first of ``candidates``."""
+        return next(iter(self.candidates(homes, now)), None)
+
+    def candidates(self, homes: Sequence[Home], now: float) -> Sequence[Segment]:
+        """Find segments, written to their ends, that are to be emptied.
+
+        Old ones of which little is live or whose key is not the one for new ones; and while the volume holds several
+        times what is live, the oldest ones, whatever their age: those behind them may hold nothing but results about
+        them, of each attempt one.
+        """
+        segments = [segment for home in homes for segment in home.segments.values()]
+        closed = [each for each in segments if each.sealed and not each.held]
+        chosen = {each: None for each in closed if each.live_bytes > 0 and self._is_spent(each, now)}
+        surplus, pinned = self._surplus(segments), set[Segment]().union(*(each.pins for each in segments))
+        for segment in sorted(closed, key=lambda each: each.created_at):
+            if surplus <= 0:
+                break
+            is_thin = segment.live_bytes * self._options.compact_volume_factor < segment.end
+            if segment.live_bytes == 0 or segment in pinned or is_thin:
+                surplus -= segment.end - segment.live_bytes
+                chosen |= {segment: None} if segment.live_bytes else {}
+        return tuple(chosen)
+
+    def _is_spent(self, segment: Segment, now: float) -> bool:
         options = self._options
-        for home in homes:
-            for segment in home.segments.values():
-                old = segment.sealed and not segment.held and now - segment.created_at > options.compact_age_seconds
-                share = 1.0 if self._sealer.replaces(segment.kid, now) else options.compact_live_share
-                if old and 0 < segment.live_bytes < share * segment.end:
-                    return segment
-        return None
+        share = 1.0 if self._sealer.replaces(segment.kid, now) else options.compact_live_share
+        return now - segment.created_at > options.compact_age_seconds and segment.live_bytes < share * segment.end
+
+    def _surplus(self, segments: Sequence[Segment]) -> float:
+        """Bytes beyond a few times what is live; the present segment and the next one are not counted."""
+        options = self._options
+        live, held = sum(segment.live_bytes for segment in segments), sum(segment.end for segment in segments)
+        return held - options.compact_volume_factor * live - 2 * options.segment_bytes
 
     async def empty(self, segment: Segment, busy: Callable[[Msgid], bool]) -> None:
         """Move what is live; messages that are being updated right now stay for the next time.
@@ -63,10 +89,16 @@ class Compactor:
             OSError: the segment can't be read.
         """
         loop = asyncio.get_running_loop()
-        for msgid in await loop.run_in_executor(self._pool, _msgids, self._disk, segment):
-            entry = self._index.get(msgid)
-            if entry is not None and entry.segment is segment and not busy(msgid):
-                await self.move(msgid, entry, busy)
+        msgids = await loop.run_in_executor(self._pool, _msgids, self._disk, segment)
+        live = [msgid for msgid in msgids if (entry := self._index.get(msgid)) and entry.segment is segment]
+        at_once = 1 if segment.private else _MOVED_AT_ONCE
+        for at in range(0, len(live), at_once):
+            await asyncio.gather(*(self._move_from(segment, msgid, busy) for msgid in live[at : at + at_once]))
+
+    async def _move_from(self, segment: Segment, msgid: Msgid, busy: Callable[[Msgid], bool]) -> None:
+        entry = self._index.get(msgid)
+        if entry is not None and entry.segment is segment and not busy(msgid):
+            await self.move(msgid, entry, busy)
 
     async def move(self, msgid: Msgid, entry: Entry, busy: Callable[[Msgid], bool]) -> None:
         """Copy one message of the index forward.

@@ -34,6 +34,8 @@ class JournalOptions:
         probe: test at the start that the volume keeps what the queue relies on.
         compact_age_seconds, compact_live_share: a sealed segment older than this with less live than this share is
             emptied by copying forward.
+        compact_volume_factor: the oldest ones are emptied too while all segments together hold more than so many times
+            what is live, and two segments.
         housekeeping_seconds: between two looks for such a segment.
         wait_seconds: longest wait for the volume before a commit or update is given up.
         failures: in a row until the circuit opens; ``retry_seconds`` first and longest pause.
@@ -60,6 +62,7 @@ class JournalOptions:
     probe: bool = True
     compact_age_seconds: float = 3600.0
     compact_live_share: float = 0.1
+    compact_volume_factor: float = 3.0
     housekeeping_seconds: float = 60.0
     wait_seconds: float = 60.0
     failures: int = 3

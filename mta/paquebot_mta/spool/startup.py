@@ -107,7 +107,7 @@ async def _keep_house(parts: JournalParts, journal: Journal) -> None:
         with suppress(OSError):
             await parts.loop.run_in_executor(parts.files, sweep_graves, parts)
         with suppress(SpoolError, OSError):
-            segment = parts.compactor.candidate(parts.homes, parts.clock())
-            if segment is not None and not parts.circuit.lost:
-                await parts.compactor.empty(segment, journal.busy)
-                parts.janitor.consider(segment)
+            for segment in parts.compactor.candidates(parts.homes, parts.clock()):
+                if not parts.circuit.lost:
+                    await parts.compactor.empty(segment, journal.busy)
+                    parts.janitor.consider(segment)
