@@ -29,6 +29,7 @@ from paquebot_mta.service.lookups import tell_lookups
 from paquebot_mta.service.offline import open_pickup
 from paquebot_mta.service.options import Options
 from paquebot_mta.service.outbound import Ground, Outbound, build_outbound, host_entries, route_entry
+from paquebot_mta.service.steady import SteadyClock
 from paquebot_mta.spool.open import open_spool
 from paquebot_mta.spool.store import BackEnd
 from paquebot_mta.telemetry.bus import Bus
@@ -56,13 +57,14 @@ class Plant:
         self._retired: list[Outbound] = []
         self._running: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
+        self._clock = SteadyClock(bus.emit)
         self.dispatcher = self._build_dispatcher()
         self.acceptor = Acceptor(
             policy=live.policy,
             spool=spool,
             emit=bus.emit,
             on_accepted=lambda message: self.dispatcher.enqueue(message),
-            clock=time.time,
+            clock=self._clock,
             randbits=secrets.randbits,
             lookup_name=self._lookup_name,
         )
@@ -159,11 +161,13 @@ class Plant:
             expander=lambda: self.live.expander,
             config=self.config,
             emit=self._bus.emit,
-            clock=time.time,
+            clock=self._clock,
             randbits=secrets.randbits,
             on_accepted=lambda message: self.dispatcher.enqueue(message),
         )
-        settler = Settler(spool=self.spool, notifier=notifier, config=self.config, emit=self._bus.emit, clock=time.time)
+        settler = Settler(
+            spool=self.spool, notifier=notifier, config=self.config, emit=self._bus.emit, clock=self._clock
+        )
         return Dispatcher(
             spool=self.spool,
             courier=self._outbound.courier,
@@ -171,7 +175,7 @@ class Plant:
             schedule=Schedule(),
             config=self.config,
             emit=self._bus.emit,
-            clock=time.time,
+            clock=self._clock,
         )
 
     async def _lookup_name(self, address: str) -> tuple[str, Literal["pass", "fail", "error"]]:
