@@ -21,7 +21,7 @@ from .programs import UnavailableError, directory
 PERSONAL_SLOT = 0
 
 _WELCOME = """\
-Two nodes are ready, and have the image {image}. For kubectl and helm: eval "$(make -s cluster-env)", which says
+Two nodes are ready, and have the image {image}. For kubectl and helm: eval "$(make cluster-env)", which says
 
 {environment}
 
