@@ -11,10 +11,13 @@ JOBS ?= 2
 # Seconds for each target, and which ones (all if empty).
 FUZZ_SECONDS ?= 60
 FUZZ ?=
+# How long the ledger breaks things, and its seed: empty for a new one.
+MINUTES ?= 30
+SEED ?=
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency monitoring monitoring-files monitoring-pictures crds chart image lock clean kube-tools cluster-up cluster-env cluster-down
+.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency bench-queue ledger ledger-compare monitoring monitoring-files monitoring-pictures crds chart image lock clean kube-tools cluster-up cluster-env cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +67,15 @@ bench-scale: setup packages ## a long queue: start, memory, listing, a dead dest
 
 bench-latency: setup ## small senders beside big and slow ones, idle connections
 	@$(bin)/python -m bench.latency
+
+bench-queue: setup ## a million queued messages: start, memory; 100,000 due at once; what compaction leaves
+	@$(bin)/python -m bench.queue
+
+ledger: setup packages ## break a pool at random for MINUTES, and balance its books (root)
+	@$(bin)/python -m tests.faults.ledger --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+ledger-compare: setup packages ## cut the power of Paquebot, Postfix, Exim and OpenSMTPD: who kept what (root)
+	@$(bin)/python -m tests.faults.ledger.compare
 
 kube-tools: ## build the programs of the test cluster, once (minutes; needs Go)
 	@tools/kube >/dev/null || true

@@ -84,7 +84,7 @@ def main(*, messages: int, domains: int, seconds: float, directory: Path | None)
     console = Console(width=120)
     living = Filling(messages // 2, [f"domain{number}.test" for number in range(domains - 1)])
     dead = Filling(messages - messages // 2, ["dead.test"], "dead")
-    with peer_directory(directory or disk_directory()) as place, _ground(place, living.domains) as ground:
+    with peer_directory(directory or disk_directory()) as place, measured_ground(place, living.domains) as ground:
         idle = _measure_idle(ground)
         console.print(f"empty: ready after {idle.ready_seconds:.2f} s, {idle.pss_bytes / 2**20:.0f} MiB")
         found = [
@@ -99,7 +99,7 @@ def main(*, messages: int, domains: int, seconds: float, directory: Path | None)
 
 
 @contextlib.contextmanager
-def _ground(place: Path, living: Sequence[str]) -> Iterator[Ground]:
+def measured_ground(place: Path, living: Sequence[str]) -> Iterator[Ground]:
     """Start what is needed around: names, a sink at all addresses of loopback, and a host that never says a word."""
     with in_thread(DnsServer(_zones(living))) as dns, _sink(place / "sink") as sink, _black_hole() as hole_port:
         dead = Action(relay=Relay(host=LOOPBACK, port=hole_port))

@@ -15,6 +15,7 @@ import pytest
 
 from tests.faults.ledger.account import kinds_table
 from tests.faults.ledger.plan import Plan
+from tests.faults.ledger.rivals import lose_power
 from tests.faults.ledger.run import run_ledger
 from tests.support.processes import peer_directory
 from tests.support.requirements import needs_programs
@@ -49,6 +50,13 @@ def test_a_pool_that_is_broken_at_random_loses_nothing(place: Path, capsys: pyte
 
 
 def test_a_build_that_leaves_the_sync_out_is_found_out(place: Path) -> None:
-    plan = Plan(seed=1, points=2, kinds=("power",), entry="tests.faults.forgetful", settle_seconds=5.0)
+    plan = Plan(seed=1, points=1, kinds=("power",), entry="tests.faults.forgetful", settle_seconds=5.0)
     found, _ = run_ledger(place, plan)
     assert "lost" in found.faults
+
+
+@needs_programs("postsuper")
+def test_the_same_driver_cuts_the_power_of_another_server(place: Path) -> None:
+    found = lose_power(place, "postfix", cuts=1, seed=1)
+    assert found.accepted > 0
+    assert (found.lost, found.altered, found.strangers) == (0, 0, 0)

@@ -74,7 +74,7 @@ class _Paquebot:
         self._settings = settings_of("paquebot.test", place.resolver_port, place.sink_port)
         nowhere = Action(relay=Relay(host=LOOPBACK, port=free_port()))
         held = replace(self._settings, actions={"relay": nowhere}, retry_seconds=86_400)
-        self._pod = Pod(place.outside / "paquebot", held, place.directory / "spool", entry=entry)
+        self._pod = Pod(place.outside / "paquebot", held, _made(place.directory / "spool"), entry=entry)
         self.port = self._pod.ports.mx
 
     def start(self) -> None:
@@ -182,8 +182,8 @@ def _cuts(volume: Volume, contestant: Contestant, cuts: int, chance: random.Rand
             recipients=(TAKEN,),
             name=f"cut-{cut:03d}",
         )
-        then = partial(_cut, volume, contestant)
-        run_load(contestant.port, load, after_acked=chance.randrange(5, 60), then=then, witness=witness)
+        then, after = partial(_cut, volume, contestant), chance.randrange(5, 60)
+        witness.join(run_load(contestant.port, load, after_acked=after, then=then))
         volume.power_on()
         contestant.start()
     return witness

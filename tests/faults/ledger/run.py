@@ -24,7 +24,7 @@ from tests.support.dns_server import DnsServer
 from tests.support.load import Witness
 from tests.support.loop_thread import in_thread
 from tests.support.paquebot_config import FAR, OPPORTUNISTIC, PaquebotSettings
-from tests.support.processes import LOOPBACK, PeerError, wait_until
+from tests.support.processes import LOOPBACK, PeerError, run_command, wait_until
 
 VOLUME_BYTES = 2 * 2**30
 SENDERS = "client.test"
@@ -75,6 +75,7 @@ def _ground(place: Path, plan: Plan) -> Iterator[Ground]:
         spool = volume.path / "spool"
         pool = Pool(place, settings, machines=plan.machines, spool=spool, entry=plan.entry)
         stack.callback(pool.close)
+        run_command(["sync", "-f", str(volume.path)]).checked()  # what a first start has made is not the question
         loaders = [
             Loader(f"p{n}", pod.ports.mx, sessions=plan.sessions, pause_seconds=plan.pause_seconds, seed=plan.seed + n)
             for n, pod in enumerate(pool.pods)
