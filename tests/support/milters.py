@@ -27,7 +27,7 @@ def _write(path: Path, values: Mapping[str, object]) -> Path:
 
 @contextmanager
 def running_opendkim(folder: Path, key: Path, canonicalization: str = "simple/simple") -> Iterator[str]:
-    """Sign what comes from `SIGNED` through 192.0.2.0/24; the value is the milter's address."""
+    """Sign what comes from `SIGNED` through 192.0.2.0/24 or loopback; the value is the milter's address."""
     port = free_port()
     values = {
         "Mode": "s",
@@ -38,7 +38,7 @@ def running_opendkim(folder: Path, key: Path, canonicalization: str = "simple/si
         "UserID": "root",
         "Background": "no",
         "RequireSafeKeys": "no",
-        "InternalHosts": "192.0.2.0/24",
+        "InternalHosts": f"192.0.2.0/24,{LOOPBACK}",
         "Canonicalization": canonicalization,
         "Syslog": "no",
     }
