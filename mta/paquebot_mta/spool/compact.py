@@ -57,8 +57,8 @@ class Compactor:
         times what is live, the oldest ones, whatever their age: those behind them may hold nothing but results about
         them, of each attempt one.
         """
-        segments = [segment for home in homes for segment in home.segments.values()]
-        closed = [each for each in segments if each.sealed and not each.held]
+        segments = [segment for home in homes for segment in home.segments.values() if not segment.held]
+        closed = [segment for segment in segments if segment.sealed]
         chosen = {each: None for each in closed if each.live_bytes > 0 and self._is_spent(each, now)}
         surplus, pinned = self._surplus(segments), set[Segment]().union(*(each.pins for each in segments))
         for segment in sorted(closed, key=lambda each: each.created_at):
