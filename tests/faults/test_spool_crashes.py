@@ -15,11 +15,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from paquebot_mta.config.service import Queue
 from paquebot_mta.mail.envelope import Message, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.spool.journal import Journal
 from tests.mta.spool.support import (
     ACCEPTED_AT,
+    QUEUE,
     SMALL,
     HookedDisk,
     deferred,
@@ -146,13 +148,15 @@ async def compact(spool: Journal, tell: Tell) -> None:
             await parts.janitor.finish()
 
 
-async def live(path: Path, disk: HookedDisk, scenarios: tuple[Scenario, ...], tell: Tell) -> None:
-    async with journal(path, disk=disk, options=OPTIONS) as spool:
+async def live(path: Path, disk: HookedDisk, scenarios: tuple[Scenario, ...], tell: Tell, queue: Queue) -> None:
+    async with journal(path, disk=disk, options=OPTIONS, queue=queue) as spool:
         for scenario in scenarios:
             await scenario(spool, tell)
 
 
-def run_child(path: Path, die_at: int, scenarios: tuple[Scenario, ...]) -> tuple[list[Told], bool]:
+def run_child(
+    path: Path, die_at: int, scenarios: tuple[Scenario, ...], queue: Queue = QUEUE
+) -> tuple[list[Told], bool]:
     """Run a life of the spool that ends at a call. Returns what it told and whether it was killed."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -161,7 +165,7 @@ def run_child(path: Path, die_at: int, scenarios: tuple[Scenario, ...]) -> tuple
         status = 1
         try:
             disk = HookedDisk(Death(die_at, armed=arm not in scenarios))
-            asyncio.run(live(path, disk, scenarios, lambda told: write_line(writer, told)))
+            asyncio.run(live(path, disk, scenarios, lambda told: write_line(writer, told), queue))
             status = 0
         finally:
             os._exit(status)
@@ -177,18 +181,18 @@ def write_line(fd: int, told: Told) -> None:
     os.write(fd, msgspec.json.encode(told) + b"\n")
 
 
-def recover(path: Path, account: Account) -> None:
+def recover(path: Path, account: Account, queue: Queue = QUEUE) -> None:
     async def look() -> None:
-        async with journal(path, options=OPTIONS, crash=True) as spool:
+        async with journal(path, options=OPTIONS, crash=True, queue=queue) as spool:
             account.check(await everything(spool))
             assert spool.stats().corrupt == 0
 
     asyncio.run(look())
 
 
-def finish(path: Path) -> None:
+def finish(path: Path, queue: Queue = QUEUE) -> None:
     async def empty() -> None:
-        async with journal(path, options=OPTIONS) as spool:
+        async with journal(path, options=OPTIONS, queue=queue) as spool:
             for stored, _ in (await everything(spool)).values():
                 await spool.update([final(evpid) for evpid in stored.states])
 

@@ -1,6 +1,8 @@
 """The journal against a model: any order of accepting, updating, copying forward, crashing and opening again."""
 
 import asyncio
+import base64
+import json
 import shutil
 import tempfile
 from dataclasses import replace
@@ -12,13 +14,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
+from paquebot_mta.config.service import Queue
 from paquebot_mta.mail.envelope import Message
 from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.spool.journal import Journal
 from paquebot_mta.spool.open import open_spool
 from tests.mta.spool.support import (
     ACCEPTED_AT,
-    QUEUE,
     SMALL,
     abandon,
     deferred,
@@ -37,6 +39,20 @@ OPTIONS = replace(
     compact_age_seconds=-1.0,
     compact_live_share=0.9,
 )
+KEYS = [
+    {"id": kid, "key": base64.b64encode(bytes(range(kid, kid + 32))).decode(), "createdAt": f"2026-11-0{kid}T00:00:00Z"}
+    for kid in (1, 2)
+]
+OTHER_WRITER = [KEYS[0], KEYS[1] | {"createdAt": "2031-01-01T00:00:00Z"}]
+
+
+def queues(*rings: str) -> st.SearchStrategy[Queue]:
+    compressions = st.sampled_from(["None", "Zstd", "Gzip"])
+    return st.builds(Queue, minimum_free_percent=st.just(0), key_ring=st.sampled_from(rings), compression=compressions)
+
+
+HAVING_KEYS = queues(json.dumps(KEYS), json.dumps(OTHER_WRITER))
+ANY_QUEUE = queues(json.dumps(KEYS), json.dumps(OTHER_WRITER), "")
 SIZES = st.sampled_from([0, 10, 3_000, 5_999, 70_000])
 
 
@@ -55,9 +71,13 @@ class JournalMachine(RuleBasedStateMachine):
     def run(self, coroutine: Any) -> Any:
         return self.loop.run_until_complete(coroutine)
 
-    @initialize()
-    def open(self) -> None:
-        self.spool = self.run(open_spool(QUEUE, self.path, options=OPTIONS, clock=lambda: ACCEPTED_AT))
+    @initialize(queue=HAVING_KEYS)
+    def open(self, queue: Queue) -> None:
+        self.spool = self.run(open_spool(queue, self.path, options=OPTIONS, clock=lambda: ACCEPTED_AT))
+
+    @rule(queue=ANY_QUEUE)
+    def seal_and_pack_in_another_way(self, queue: Queue) -> None:
+        self.run(self.spool.reconfigure(queue))
 
     @rule(target=messages, size=SIZES, recipients=st.integers(1, 3), fill=st.binary(min_size=1, max_size=1))
     def accept(self, size: int, recipients: int, fill: bytes) -> Message:
@@ -121,15 +141,15 @@ class JournalMachine(RuleBasedStateMachine):
         self.spool._parts.janitor.sweep_soon()
         await self.spool._parts.janitor.finish()
 
-    @rule()
-    def crash(self) -> None:
+    @rule(queue=HAVING_KEYS)
+    def crash(self, queue: Queue) -> None:
         self.run(abandon(self.spool))
-        self.open()
+        self.open(queue)
 
-    @rule()
-    def restart(self) -> None:
+    @rule(queue=HAVING_KEYS)
+    def restart(self, queue: Queue) -> None:
         self.run(self.spool.close())
-        self.open()
+        self.open(queue)
 
     @invariant()
     def everything_promised_is_there(self) -> None:

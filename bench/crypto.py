@@ -1,0 +1,135 @@
+"""`python -m bench.crypto`: what encryption and compression of the queue cost an accepted message.
+
+One service at a time, one worker, deliveries held back; rounds take turns. CPU time and not the rate decides: the
+machine may have other things to do.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import click
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+
+from bench.machine import disk_directory
+from bench.usage import cpu_of
+from paquebot_mta.config.service import Queue
+from tests.support.paquebot import Paquebot, running_paquebot
+from tests.support.paquebot_config import FAR, PaquebotSettings
+from tests.support.processes import peer_directory
+from tests.support.smtp_tools import SourceLoad, run_source
+
+RESULTS = Path(__file__).parent / "results"
+SESSIONS = 20
+KEY = base64.b64encode(bytes(range(32))).decode()
+RING = json.dumps([{"id": 1, "key": KEY, "createdAt": "2026-01-01T00:00:00Z"}])
+PLAIN = Queue(minimum_free_percent=0)
+WAYS = {
+    "neither": PLAIN,
+    "encrypted": msgspec.structs.replace(PLAIN, key_ring=RING),
+    "zstd": msgspec.structs.replace(PLAIN, compression="Zstd"),
+    "gzip": msgspec.structs.replace(PLAIN, compression="Gzip"),
+    "encrypted, zstd": msgspec.structs.replace(PLAIN, key_ring=RING, compression="Zstd"),
+}
+
+
+class Cost(Struct, frozen=True, kw_only=True):
+    """Of one way, medians over the rounds.
+
+    Attributes:
+        cpu_microseconds: of the service, for one message.
+        rate: messages a second, as the machine allowed.
+        share: CPU time without either divided by this.
+        log_bytes: taken in the log by one message.
+    """
+
+    way: str
+    message_bytes: int
+    cpu_microseconds: float
+    rate: float
+    share: float
+    log_bytes: float
+
+
+class _Round(Struct, frozen=True):
+    cpu_seconds: float
+    seconds: float
+    log_bytes: int
+
+
+@click.command()
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option("--messages", type=click.IntRange(100, 1_000_000), default=2_000, show_default=True)
+@click.option("--bytes", "message_bytes", type=click.IntRange(100, 10_000_000), default=4_096, show_default=True)
+@click.option("--directory", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Where queues lie.")
+def main(*, rounds: int, messages: int, message_bytes: int, directory: Path | None) -> None:
+    """Measure what encryption and compression cost an accepted message."""
+    load = SourceLoad(
+        sessions=SESSIONS,
+        messages=messages,
+        length_bytes=message_bytes,
+        recipient=f"somebody@{FAR}",
+        reuses_connections=True,
+    )
+    found: dict[str, list[_Round]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way, queue in WAYS.items():
+            with peer_directory(directory or disk_directory()) as place:
+                found[way].append(_measure(place, queue, load))
+    costs = _costs(found, message_bytes, messages)
+    _print(costs)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "crypto.json").write_bytes(msgspec.json.format(msgspec.json.encode(costs)))
+
+
+def _measure(place: Path, queue: Queue, load: SourceLoad) -> _Round:
+    with running_paquebot(place / "paquebot", PaquebotSettings(queue=queue, grace_seconds=1.0)) as paquebot:
+        paquebot.cli("pause", "mta").checked()
+        run_source(paquebot.ports.mx, replace(load, messages=200), timeout_seconds=60.0)
+        before, taken, started = cpu_of(paquebot.process.pid), _log_bytes(paquebot), time.monotonic()
+        run_source(paquebot.ports.mx, load, timeout_seconds=120.0)
+        seconds = time.monotonic() - started
+        cpu = cpu_of(paquebot.process.pid) - before
+        return _Round(cpu.total_seconds, seconds, _log_bytes(paquebot) - taken)
+
+
+def _log_bytes(paquebot: Paquebot) -> int:
+    """Bytes written to segments: what was preallocated and not used is nothing."""
+    segments = paquebot.directory.glob("spool/v1/pods/*/seg-*.q")
+    return sum(len(each.read_bytes().rstrip(b"\0")) for each in segments)
+
+
+def _costs(found: dict[str, list[_Round]], message_bytes: int, messages: int) -> list[Cost]:
+    cpu = {way: median(each.cpu_seconds for each in rounds) for way, rounds in found.items()}
+    return [
+        Cost(
+            way=way,
+            message_bytes=message_bytes,
+            cpu_microseconds=cpu[way] / messages * 1e6,
+            rate=messages / median(each.seconds for each in rounds),
+            share=cpu["neither"] / cpu[way],
+            log_bytes=median(each.log_bytes for each in rounds) / messages,
+        )
+        for way, rounds in found.items()
+    ]
+
+
+def _print(costs: list[Cost]) -> None:
+    console = Console(width=120)
+    for each in costs:
+        console.print(
+            f"{each.way:16} {each.cpu_microseconds:7.0f} us CPU a message, {each.share:.2f} of the rate by CPU; "
+            f"{each.rate:6.0f} messages/s; {each.log_bytes:6.0f} bytes of log",
+            highlight=False,
+        )
+
+
+if __name__ == "__main__":
+    main()
