@@ -104,7 +104,8 @@ def _list_faults(kind: Dnsbl) -> Iterator[tuple[str, str]]:
         yield ".lists", "at least one list must be given"
     for place, each in enumerate(kind.lists):
         for code in each.codes:
-            if reason := network_fault(code):
+            reason = network_fault(code) or ("" if code.startswith("127.") else f"entry {code!r}: not in 127.0.0.0/8")
+            if reason:
                 yield f".lists[{place}].codes", reason
 
 

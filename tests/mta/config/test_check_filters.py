@@ -25,6 +25,8 @@ from paquebot_mta.config.tables import Inline, Table
 
 ALWAYS = Criterion(kind="all")
 JUNK = FilterAction(kind="junk")
+REWRITE = FilterAction(kind="rewrite", value="c@d.test")
+SLOW = Criterion(kind="helo", values=("(a+)+",), regex=True)
 TABLES = {"t": Table(services=("string",), inline=Inline(keys=("a",)))}
 
 
@@ -44,7 +46,7 @@ def builtin(phase: Phase = "ehlo", when: Criterion = ALWAYS, action: FilterActio
     [
         builtin(),
         builtin("connect", Criterion(kind="src", values=("192.0.2.0/24",))),
-        builtin("rcpt-to", Criterion(kind="rcpt-to", values=("a@b.test",)), FilterAction(kind="rewrite", value="c@d.test")),
+        builtin("rcpt-to", Criterion(kind="rcpt-to", values=("a@b.test",)), REWRITE),
         builtin("mail-from", Criterion(kind="auth", table="t"), FilterAction(kind="bypass")),
         Process(command=("/bin/x",)),
         Process(socket="/run/x"),
@@ -76,7 +78,7 @@ def test_a_good_filter_has_no_fault(kind: Kind) -> None:
         (builtin("data", Criterion(kind="mail-from")), "service.filters.f.kind.when"),
         (builtin("data", Criterion(kind="auth", values=("a",), table="t")), "service.filters.f.kind.when"),
         (builtin("data", Criterion(kind="mail-from", table="t")), "service.filters.f.kind.when.table"),
-        (builtin("ehlo", Criterion(kind="helo", values=("(a+)+",), regex=True)), "service.filters.f.kind.when.values[0]"),
+        (builtin("ehlo", SLOW), "service.filters.f.kind.when.values[0]"),
         (builtin("ehlo", Criterion(kind="src", values=("mars",))), "service.filters.f.kind.when.values[0]"),
         (builtin("ehlo", Criterion(kind="not")), "service.filters.f.kind.when.items"),
         (
@@ -89,6 +91,7 @@ def test_a_good_filter_has_no_fault(kind: Kind) -> None:
         (Rspamd(url="http://x", timeout_seconds=0), "service.filters.f.kind.timeoutSeconds"),
         (Dnsbl(lists=()), "service.filters.f.kind.lists"),
         (Dnsbl(lists=(DnsList(zone="z.test", codes=("x",)),)), "service.filters.f.kind.lists[0].codes"),
+        (Dnsbl(lists=(DnsList(zone="z.test", codes=("192.0.2.1",)),)), "service.filters.f.kind.lists[0].codes"),
         (SenderScore(junk_below=101), "service.filters.f.kind"),
         (Greylist(store="mongo://x"), "service.filters.f.kind.store"),
         (Greylist(allow="nothing"), "service.filters.f.kind.allow"),

@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from paquebot_mta.config.filters import Filter, Greylist, Kind, Milter, Rspamd
 from paquebot_operator.desired import egress_of
 from paquebot_operator.desired.context import Egress
 from paquebot_operator.desired.network_policy import network_policy
@@ -61,6 +63,21 @@ def test_where_mail_goes_is_read_from_the_configuration(host: str) -> None:
     config = compiled(service(actions=[smarthost]), domain(delivery=lmtp)).config
     assert config is not None
     assert egress_of(config) == Egress(ports=(25, 2424, 2587), namespaces=("mailboxes",))
+
+
+def test_filters_that_ask_somebody_may_reach_them() -> None:
+    config = compiled(service(), domain()).config
+    assert config is not None
+    kinds: dict[str, Kind] = {
+        "spam": Rspamd(url="http://rspamd.checks.svc:11333/checkv2"),
+        "sign": Milter(address="opendkim.signing.svc.cluster.local:8891"),
+        "near": Milter(address="unix:/run/milter.sock"),
+        "grey": Greylist(store="redis://:secret@valkey.checks.svc/0"),
+        "alone": Greylist(),
+    }
+    filters = {name: Filter(kind=kind) for name, kind in kinds.items()}
+    asked = structs.replace(config, service=structs.replace(config.service, filters=filters))
+    assert egress_of(asked) == Egress(ports=(25, 6379, 8891, 11333), namespaces=("checks", "signing"))
 
 
 def test_unix_sockets_and_maildirs_need_no_way_out() -> None:
