@@ -59,3 +59,12 @@ def test_the_lines_of_the_readme_deliver_a_mail(other: Cluster, tmp_path: Path) 
     assert status == 0, printed[-8_000:]
     for line in ("queued as ", "Subject: Bon voyage", "Delivered-To: alice@example.test", "\nThrough a Service\n"):
         assert line in printed
+
+
+def test_without_a_cluster_a_shell_is_told_so(other: Cluster) -> None:
+    slot = f"PAQUEBOT_CLUSTER_SLOT={other.network.slot}"
+    done = run_command(["env", slot, "make", "-C", str(ROOT), "cluster-env"])
+    assert done.returncode != 0
+    assert b"run `make cluster-up`" in done.stderr
+    assert b"export" not in done.stdout
+    assert not other.directory.exists()

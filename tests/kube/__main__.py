@@ -54,7 +54,10 @@ def _environment(cluster: Cluster) -> str:
 
 
 def _env() -> None:
-    print(_environment(_personal()))
+    cluster = _personal()
+    if not cluster.is_up:
+        raise UnavailableError("there is none: run `make cluster-up`")
+    print(_environment(cluster))
 
 
 def _down() -> None:

@@ -72,6 +72,11 @@ class Cluster:
         )
 
     @property
+    def is_up(self) -> bool:
+        """Tell whether it was started and not taken down, without touching anything."""
+        return self.daemons["kube-apiserver"].pid is not None
+
+    @property
     def api(self) -> Api:
         """Return kubectl, Helm and the like, as the cluster's admin."""
         return self.control.api
