@@ -1,4 +1,4 @@
-"""A small ext4 volume in a file, and the loss of its power: the ext4 shutdown ioctl forgets what was not synced."""
+"""A small volume in a file, ext4 or XFS, and the loss of its power: the shutdown ioctl forgets what was not synced."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import os
 import struct
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,19 +15,28 @@ from tests.support.processes import CommandResult, PeerError, run_command, wait_
 SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = struct.pack("I", 2)
 SIZE_BYTES = 192 * 1024 * 1024
+XFS_BYTES = 320 * 1024 * 1024
+"""The smallest XFS has 300 MiB; the file is sparse."""
+Kind = Literal["ext4", "xfs"]
+MAKE = {
+    "ext4": ["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
+    "xfs": ["mkfs.xfs", "-q", "-K"],
+}
+OPTIONS = {"ext4": "loop", "xfs": "loop,nouuid"}  # XFS mounts no copy of what is mounted, unless told so
 
 
 class Volume:
     """The volume, mounted at ``path``."""
 
-    def __init__(self, directory: Path, size_bytes: int = SIZE_BYTES) -> None:
+    def __init__(self, directory: Path, size_bytes: int = SIZE_BYTES, kind: Kind = "ext4") -> None:
+        self._kind = kind
         self._image = directory / "volume.img"
         self.path = directory / "volume"
         self._boots = 0
         self.path.mkdir()
         with self._image.open("wb") as image:
-            image.truncate(size_bytes)
-        run_command(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(self._image)]).checked()
+            image.truncate(size_bytes if kind == "ext4" else max(size_bytes, XFS_BYTES))
+        run_command([*MAKE[kind], str(self._image)]).checked()
         self._mount().checked()
 
     def lose_power(self) -> None:
@@ -65,15 +75,15 @@ class Volume:
         run_command(["umount", "-l", str(self.path)])
 
     def _mount(self) -> CommandResult:
-        return run_command(["mount", "-o", "loop", str(self._image), str(self.path)])
+        return run_command(["mount", "-o", OPTIONS[self._kind], str(self._image), str(self.path)])
 
 
-def open_volume(directory: Path) -> Volume:
+def open_volume(directory: Path, kind: Kind = "ext4") -> Volume:
     """Make a volume; the test is skipped, with the reason, where that can't be done."""
     if os.geteuid() != 0:
         pytest.skip("a loop device needs root")
     try:
-        volume = Volume(directory)
+        volume = Volume(directory, kind=kind)
     except Exception as error:
-        pytest.skip(f"no ext4 on a loop device here: {error}")
+        pytest.skip(f"no {kind} on a loop device here: {error}")
     return volume
