@@ -14,8 +14,9 @@ from paquebot_mta.config.service import Queue
 from tests.faults.tracing import TracedPaquebot
 from tests.support.load import Load, Witness, run_load
 from tests.support.paquebot_config import PaquebotSettings
-from tests.support.processes import find_program
+from tests.support.processes import PeerError, PeerProcess, find_program
 
+START_SECONDS = 120.0
 MTA = "paquebot_mta"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 DEFAULTS = Queue(minimum_free_percent=0)
@@ -46,6 +47,16 @@ class Pod(TracedPaquebot):
             return argv
         script = f'mount --bind "$0" {BOOT_ID} && exec "$@"'
         return [find_program("unshare"), "-m", "sh", "-c", script, str(self._machine), *argv]
+
+    def _start(self) -> PeerProcess:
+        """Start it, with patience: many start at once after a power loss."""
+        process = PeerProcess(self._argv(), self.log_path)
+        try:
+            process.wait_for(self.is_ready, "readiness", START_SECONDS)
+        except PeerError:
+            process.kill()
+            raise
+        return process
 
     def stop_beating(self) -> None:
         """Pause it, as a node that hangs does."""

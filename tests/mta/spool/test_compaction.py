@@ -60,9 +60,9 @@ async def test_one_percent_of_long_deferred_mail_does_not_hold_the_rest(tmp_path
 async def test_it_stays_so_day_by_day_though_each_attempt_leaves_a_result(tmp_path: Path) -> None:
     waiting = deque[Message]()
     async with journal(tmp_path, options=OPTIONS) as spool:
-        for day in range(20):
+        for day in range(12):
             waiting.extend(await arrive(spool, 200, 0.01))
-            while len(waiting) > 25:
+            while len(waiting) > 12:
                 await spool.update([final(waiting.popleft().envelopes[0].evpid, "expired")])
             await spool.update([deferred(message.envelopes[0].evpid, day) for message in waiting])
             await keep_house(spool)
