@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
-from paquebot_mta.spool.format import MAX_PAYLOAD_BYTES
+from paquebot_mta.config.key_ring import KEY_BYTES, MAX_KEYS, key_ring_fault, parse_key_ring
+from paquebot_mta.spool.format import BODY_BYTES, MAX_PAYLOAD_BYTES, Kind
 from paquebot_mta.spool.layout import Layout, segment_name
+from paquebot_mta.spool.packing import unpack
 from paquebot_mta.spool.reader import DamagedError, accept_stretch, body_stretch, read_accepted, whole_body
 from paquebot_mta.spool.replay import Found, Recovered, Replay
 from paquebot_mta.spool.scan import Damage, Record, scan
@@ -12,6 +15,8 @@ from paquebot_mta.spool.seal import Seal
 from paquebot_mta.spool.segment import Home
 from tests.fuzz.material import Material
 from tests.fuzz.volume import HEADER, INCARNATION, SEALER, Made, MemoryVolume, make_segment
+
+_LONGEST_REFUSAL: Final = 200
 
 
 def fuzz_scan(data: bytes) -> None:
@@ -67,3 +72,27 @@ def _check_found(volume: MemoryVolume, found: Found, size: int) -> None:
     with suppress(DamagedError):
         chunks = list(whole_body(volume, body_stretch(entry, number)))
         assert all(len(chunk) <= MAX_PAYLOAD_BYTES for chunk in chunks)
+
+
+def fuzz_packed(data: bytes) -> None:
+    """A packed payload comes back, or is refused, in memory that its kind bounds."""
+    source = Material(data)
+    kind, flags, size = source.byte(), source.byte(), source.word()
+    payload = source.rest()
+    for each in (payload, size.to_bytes(4, "big") + payload):
+        with suppress(ValueError):
+            plain = unpack(kind, flags, each)
+            assert len(plain) <= max(len(each), BODY_BYTES if kind == Kind.BODY else MAX_PAYLOAD_BYTES)
+
+
+def fuzz_key_ring(data: bytes) -> None:
+    """A key ring is taken whole and usable, or refused in words that hold nothing of it."""
+    text = data.decode("utf-8", "replace")
+    refusal = key_ring_fault(text)
+    assert len(refusal) < _LONGEST_REFUSAL
+    if refusal:
+        return
+    ring = parse_key_ring(text)
+    assert 1 <= len({entry.id for entry in ring}) == len(ring) <= MAX_KEYS
+    assert all(bool(entry.passphrase) != (len(entry.key) == KEY_BYTES) for entry in ring)
+    assert all(entry.created_at.timestamp() for entry in ring)
