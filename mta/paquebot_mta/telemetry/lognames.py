@@ -106,7 +106,7 @@ _OTHERS: Final = (
     LogName("service.started", "service", "info", "all listeners accept sessions"),
     LogName("service.draining", "service", "info", "no new sessions; those in flight may end"),
     LogName("service.stopped", "service", "info", "the process ends"),
-    LogName("nursery.lost", "service", "error", "workers can't be made any more; the process ends, to be started again"),
+    LogName("nursery.lost", "service", "error", "no worker can be made any more; the process ends"),
     LogName("service.fault", "service", "error", "a part of the service failed and was started again, or given up"),
     LogName("worker.died", "service", "error", "a worker process ended by itself; it is started again"),
     LogName("admin.command", "admin", "info", "an operator did something"),
