@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Final
 
 from tests.fuzz import (
+    targets_asked,
     targets_client,
     targets_grammar,
     targets_lookup,
@@ -19,7 +20,15 @@ Target = Callable[[bytes], None]
 
 CORPUS: Final = Path(__file__).parent / "corpus"
 _PREFIX: Final = "fuzz_"
-_MODULES: Final = (targets_grammar, targets_stream, targets_server, targets_client, targets_spool, targets_lookup)
+_MODULES: Final = (
+    targets_grammar,
+    targets_stream,
+    targets_server,
+    targets_client,
+    targets_spool,
+    targets_lookup,
+    targets_asked,
+)
 
 
 def _targets(*modules: ModuleType) -> Iterator[tuple[str, Target]]:
