@@ -22,7 +22,7 @@ from rich.console import Console
 from bench.machine import disk_directory
 from bench.scale import Ground, measured_ground
 from bench.scale_queue import Filling, fill
-from bench.usage import pss_bytes_of
+from bench.usage import cpu_of, pss_bytes_of
 from paquebot_mta.config.service import Queue
 from paquebot_mta.mail.envelope import EnvelopeState, Result
 from paquebot_mta.spool.journal import Journal
@@ -42,11 +42,12 @@ _DOMAINS = [f"domain{number}.test" for number in range(1_000)]
 
 
 class Start(Struct, frozen=True, kw_only=True):
-    """A start on a long queue; memory is all of the process (PSS)."""
+    """A start on a long queue, and the CPU that it took; memory is all of the process (PSS)."""
 
     messages: int
     written_seconds: float
     ready_seconds: float
+    cpu_seconds: float
     pss_bytes: int
 
 
@@ -97,7 +98,7 @@ def main(*, messages: int, due: int, seconds: float, directory: Path | None) -> 
         start = _measure_start(ground, messages)
         console.print(
             f"{start.messages} messages, written in {start.written_seconds:.0f} s: ready after "
-            f"{start.ready_seconds:.1f} s, {start.pss_bytes / 2**20:.0f} MiB"
+            f"{start.ready_seconds:.1f} s ({start.cpu_seconds:.1f} s of CPU), {start.pss_bytes / 2**20:.0f} MiB"
         )
         stall = _measure_stall(ground, due, seconds)
         console.print(
@@ -122,12 +123,12 @@ def _measure_start(ground: Ground, messages: int) -> Start:
     started = time.monotonic()
     paquebot = PatientPaquebot(directory, ground.settings)
     try:
-        ready = time.monotonic() - started
+        ready, cpu = time.monotonic() - started, cpu_of(paquebot.process.pid).total_seconds
         time.sleep(SETTLE_SECONDS)
         memory = pss_bytes_of(paquebot.process.pid)
     finally:
         paquebot.kill()
-    return Start(messages=messages, written_seconds=written, ready_seconds=ready, pss_bytes=memory)
+    return Start(messages=messages, written_seconds=written, ready_seconds=ready, cpu_seconds=cpu, pss_bytes=memory)
 
 
 def _measure_stall(ground: Ground, due: int, seconds: float) -> Stall:
