@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def main(
     """
     if os.geteuid() != 0:
         raise click.ClickException("a volume of its own needs root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was mounted and started is taken away
     chosen = seed if seed is not None else random.SystemRandom().randrange(2**32)
     kept = tuple(kind for kind in KINDS if not kinds or kind in kinds)
     plan = Plan(seed=chosen, seconds=minutes * 60, points=points, kinds=kept, machines=machines)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -25,6 +27,7 @@ def main(*, cuts: int, seed: int, servers: tuple[Name, ...], json_path: Path | N
     """Lose the power under load, again and again, on an ext4 volume; then deliver all that is left."""
     if os.geteuid() != 0:
         raise click.ClickException("a volume of its own needs root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was mounted and started is taken away
     found: dict[str, Account] = {}
     click.echo("| server | power losses | accepted | delivered | lost | altered | twice |\n" + "| --- " * 7 + "|")
     for name in servers or NAMES:
