@@ -17,7 +17,7 @@ SEED ?=
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency bench-queue ledger ledger-compare monitoring monitoring-files monitoring-pictures crds chart image lock clean kube-tools cluster-up cluster-env cluster-down
+.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency bench-queue bench-filters ledger ledger-compare monitoring monitoring-files monitoring-pictures crds chart image lock clean kube-tools cluster-up cluster-env cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-scale: setup packages ## a long queue: start, memory, listing, a dead dest
 
 bench-latency: setup ## small senders beside big and slow ones, idle connections
 	@$(bin)/python -m bench.latency
+
+bench-filters: setup ## what filters cost: twenty built-in ones, a program that hears everything
+	@$(bin)/python -m bench.filters
 
 bench-queue: setup ## a million queued messages: start, memory; 100,000 due at once; what compaction leaves
 	@$(bin)/python -m bench.queue

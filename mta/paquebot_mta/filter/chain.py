@@ -11,6 +11,7 @@ from paquebot_mta.config.check_filters import PHASES
 from paquebot_mta.config.filters import OnFailure, Phase
 from paquebot_mta.filter.builtin import BuiltinFilter
 from paquebot_mta.filter.contract import Facts, Failing, Filter, FilterError
+from paquebot_mta.filter.criteria import Test
 from paquebot_mta.filter.decisions import (
     JUNK,
     PROCEED,
@@ -123,15 +124,17 @@ class Chain:
         self.members = members
         self._emit = emit
         self._monotonic = monotonic
-        self._by_phase: dict[Phase, tuple[Member, ...]] = {
-            phase: tuple(each for each in members if each.late or phase in each.filter.phases) for phase in PHASES
+        self._by_phase: dict[Phase, tuple[tuple[Test | None, Member], ...]] = {
+            phase: tuple((_test_of(each), each) for each in members if each.late or phase in each.filter.phases)
+            for phase in PHASES
         }
-        self._junks_at_commit = any(each.mode == "Junk" for each in self._by_phase["commit"])
+        self._others = tuple(each for each in members if not isinstance(each.filter, BuiltinFilter))
+        self._junks_at_commit = any(each.mode == "Junk" for _, each in self._by_phase["commit"])
 
     @property
     def holds_content(self) -> bool:
         """Whether content has to wait: members are given it, or a refusal in phase commit may become junk."""
-        return self._junks_at_commit or any(each.sees_content for each in self.members)
+        return self._junks_at_commit or any(each.sees_content for each in self._others)
 
     def asks(self, phase: Phase) -> bool:
         """Whether anybody is asked in a phase."""
@@ -140,20 +143,21 @@ class Chain:
     async def decide(self, phase: Phase, facts: Facts, parameter: str = "") -> Verdict:
         """Ask all members that mind the phase, and report how it ended."""
         verdict = GO_ON
-        for member in self._by_phase[phase]:
-            asked = member.filter
-            if type(asked) is BuiltinFilter:
+        masked = phase == "auth"
+        for test, member in self._by_phase[phase]:
+            shown = _masked(member, parameter) if masked else parameter
+            if test is not None:
                 # Most of them say at once that it is none of their business: no coroutine, no event.
                 try:
-                    found = asked.test(facts, _shown(member, phase, parameter))
+                    found = test(facts, shown)
                 except Exception as error:
                     ending = self._failed(member, phase, facts, _fault_of(error))
                 else:
                     if found is False:
                         continue
-                    ending = await self._matched(member, asked, phase, facts, found)
-            elif phase in asked.phases:
-                ending = await self._ask(member, phase, facts, parameter)
+                    ending = await self._matched(member, phase, facts, found)
+            elif phase in member.filter.phases:
+                ending = await self._ask(member, phase, facts, shown)
             else:
                 continue
             if ending is not None:
@@ -163,10 +167,12 @@ class Chain:
         return verdict
 
     async def _matched(
-        self, member: Member, asked: BuiltinFilter, phase: Phase, facts: Facts, found: bool | Awaitable[bool]
+        self, member: Member, phase: Phase, facts: Facts, found: Literal[True] | Awaitable[bool]
     ) -> Verdict | None:
+        asked = member.filter
+        assert isinstance(asked, BuiltinFilter)
         try:
-            decision = asked.decision if found is True else await asked.decide_later(found)  # type: ignore[arg-type]
+            decision = asked.decision if found is True else await asked.decide_later(found)
         except FilterError as error:
             return self._failed(member, phase, facts, error)
         if isinstance(decision, Proceed) and found is not True:
@@ -177,7 +183,7 @@ class Chain:
         began = self._monotonic()
         member.load.waiting += 1
         try:
-            decision = await member.filter.decide(phase, facts, _shown(member, phase, parameter))
+            decision = await member.filter.decide(phase, facts, parameter)
         except Exception as error:  # whatever is wrong with a filter, the session goes on
             return self._failed(member, phase, facts, _fault_of(error))
         finally:
@@ -247,6 +253,14 @@ class Chain:
     def report(self, phase: Phase, facts: Facts, verdict: Verdict) -> None:
         """Tell how a phase ended."""
         decision = verdict.decision
+        name = _REPORTED.get(phase, phase)
+        if verdict is GO_ON:
+            self._emit(
+                FilterResponse(
+                    direction="in", session=facts.session, endpoint=facts.endpoint, phase=name, response="proceed"
+                )
+            )
+            return
         if isinstance(decision, Reject | Disconnect):
             parameter: str | None = str(decision.reply)
         else:
@@ -256,7 +270,7 @@ class Chain:
                 direction="in",
                 session=facts.session,
                 endpoint=facts.endpoint,
-                phase=_REPORTED.get(phase, phase),
+                phase=name,
                 response=NAMES[type(decision)],
                 parameter=parameter,
                 filter=verdict.filter,
@@ -264,9 +278,14 @@ class Chain:
         )
 
 
-def _shown(member: Member, phase: Phase, parameter: str) -> str:
+def _test_of(member: Member) -> Test | None:
+    """Give the condition of a built-in filter, which is asked without a detour; None of others."""
+    return member.filter.test if isinstance(member.filter, BuiltinFilter) else None
+
+
+def _masked(member: Member, parameter: str) -> str:
     """Hide credentials: of AUTH a filter sees the mechanism, unless it was allowed to see more."""
-    return parameter if phase != "auth" or member.sees_credentials else parameter.partition(" ")[0]
+    return parameter if member.sees_credentials else parameter.partition(" ")[0]
 
 
 def _fault_of(error: Exception) -> FilterError:

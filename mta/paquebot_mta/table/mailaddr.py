@@ -35,12 +35,14 @@ class MailaddrIndex:
     def find(self, address: str) -> str | None:
         """Give the entry for ``local-part@domain`` (unquoted), the most specific first; empty is the null path."""
         local_part, _, domain = address.lower().rpartition("@")
-        names = (local_part, strip_tag(local_part))
-        return self._find_exact(names, domain) or self._find_wild(names, domain)
-
-    def _find_exact(self, names: tuple[str, str], domain: str) -> str | None:
-        pairs = ((names[0], domain), (names[1], domain), (names[0], ""), (names[1], ""), ("", domain), ("", ""))
-        return next((entry for pair in pairs if (entry := self._exact.get(pair)) is not None), None)
+        plain = strip_tag(local_part) if DELIMITER in local_part else local_part
+        get = self._exact.get  # every message asks this several times: no loop, no calls but the look-ups
+        found = get((local_part, domain)) or (plain is not local_part and get((plain, domain)))
+        found = found or get((local_part, "")) or (plain is not local_part and get((plain, "")))
+        found = found or get(("", domain)) or get(("", ""))
+        if found or not self._wild:
+            return found or None
+        return self._find_wild((local_part, plain), domain)
 
     def _find_wild(self, names: tuple[str, str], domain: str) -> str | None:
         for local_part, pattern, entry in self._wild:

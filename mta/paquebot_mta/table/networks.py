@@ -1,5 +1,6 @@
 """Addresses and networks: the longest prefix that holds an address, in as many steps as there are prefix lengths."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 
@@ -34,6 +35,7 @@ class NetworkIndex:
         return None
 
 
+@lru_cache(maxsize=4_096)
 def parse_ip(text: str) -> IPv4Address | IPv6Address:
     """Read an address; brackets, an ``IPv6:`` tag and a scope are dropped, an IPv4-mapped address becomes IPv4.
 

@@ -107,6 +107,10 @@ def _wildcard_finder(keys: tuple[str, ...]) -> Finder:
 
 def _regex_finder(keys: tuple[str, ...]) -> Finder:
     patterns = [(compile_regex(key), key) for key in keys]
+    if len(patterns) == 1:
+        ((pattern, entry),) = patterns
+        search = pattern.search
+        return lambda key: entry if len(key) <= MAX_SUBJECT_CHARACTERS and search(key) is not None else None
     return lambda key: _first(patterns, re.Pattern.search, key)
 
 
