@@ -1,0 +1,127 @@
+"""A recorded session played again before filters: they hear its events and are asked in its phases.
+
+Content isn't part of a record, so filters that judge it are not asked about it. Nothing is answered to anyone.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from paquebot_mta.config.filters import Phase
+from paquebot_mta.filter.chain import Chain, Verdict
+from paquebot_mta.filter.contract import Facts
+from paquebot_mta.filter.reports.recorded import Recorded
+from paquebot_mta.mail.ids import SessionId
+from paquebot_mta.telemetry import events
+from paquebot_mta.telemetry.bus import Bus
+from paquebot_mta.telemetry.events import Report
+
+_PHASES: Final[dict[str, Phase]] = {
+    "HELO": "helo", "EHLO": "ehlo", "STARTTLS": "starttls", "AUTH": "auth", "MAIL": "mail-from", "RCPT": "rcpt-to",
+    "DATA": "data", ".": "commit", "RSET": "rset", "NOOP": "noop", "QUIT": "quit",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A phase that was asked about, and how it ended."""
+
+    session: SessionId
+    phase: Phase
+    parameter: str
+    verdict: Verdict
+
+
+class Rehearsal:
+    """Plays recorded sessions (smtp-in) before a chain.
+
+    Args:
+        bus: that the chain's filters listen to.
+        tell: takes each phase that somebody is asked about.
+    """
+
+    def __init__(self, chain: Chain, bus: Bus, tell: Callable[[Asked], None]) -> None:
+        self._chain = chain
+        self._bus = bus
+        self._tell = tell
+        self._known: dict[SessionId, Facts] = {}
+
+    async def play(self, lines: Iterable[Recorded]) -> int:
+        """Play all lines, in order, and say how many sessions there were."""
+        sessions = 0
+        for each in lines:
+            event = each.event
+            if event.direction == "in" and not isinstance(event, events.FilterReport | events.FilterResponse):
+                sessions += isinstance(event, events.LinkConnect)
+                await self._step(event)
+        return sessions
+
+    async def _step(self, event: Report) -> None:
+        self._bus.emit(event)
+        if isinstance(event, events.LinkConnect):
+            facts = self._known[event.session] = _facts(event)
+            await self._ask(facts, "connect", f"{facts.client_name}|{facts.client_address}")
+        elif (facts_of := self._known.get(event.session)) is None:
+            return
+        elif isinstance(event, events.ProtocolClient):
+            await self._command(facts_of, event.command)
+        elif isinstance(event, events.LinkDisconnect):
+            del self._known[event.session]
+            for member in self._chain.members:
+                member.filter.forget(event.session)
+        else:
+            _learn(facts_of, event)
+
+    async def _command(self, facts: Facts, line: str) -> None:
+        verb, _, argument = line.partition(" ")
+        phase = _PHASES.get(verb.upper())
+        if phase is not None:
+            await self._ask(facts, phase, _parameter(phase, argument))
+
+    async def _ask(self, facts: Facts, phase: Phase, parameter: str) -> None:
+        if self._chain.asks(phase):
+            self._tell(Asked(facts.session, phase, parameter, await self._chain.decide(phase, facts, parameter)))
+
+
+def _facts(event: events.LinkConnect) -> Facts:
+    address, _, port = event.source.rpartition(":")
+    local, _, _ = event.destination.rpartition(":")
+    unix = event.source.startswith("unix:")
+    return Facts(
+        session=event.session,
+        endpoint=event.endpoint,
+        client_address="local" if unix else address.strip("[]"),
+        client_port=int(port) if not unix and port.isdecimal() else 0,
+        client_name=event.rdns,
+        fcrdns=event.fcrdns,
+        local_address="" if unix else local.strip("[]"),
+    )
+
+
+def _parameter(phase: Phase, argument: str) -> str:
+    """The parameter of a phase, of the rest of its command line: for MAIL and RCPT what stands between <>."""
+    if phase in {"mail-from", "rcpt-to"}:
+        return argument.partition("<")[2].rpartition(">")[0] if "<" in argument else argument
+    return argument
+
+
+def _learn(facts: Facts, event: Report) -> None:
+    """Take what an event says of its session."""
+    match event:
+        case events.LinkGreeting(hostname=hostname):
+            facts.hostname = hostname
+        case events.LinkIdentify(method=method, identity=identity):
+            facts.method, facts.helo = method, identity
+        case events.LinkTls():
+            facts.tls = event.fields()[0]
+        case events.LinkAuth(result="pass", username=username):
+            facts.user = username
+        case events.TxBegin(msgid=msgid):
+            facts.msgid = msgid
+        case events.TxMail(result="ok", address=address):
+            facts.reverse_path = address
+        case events.TxRcpt(result="ok", address=address):
+            facts.recipients.append(address)
+        case events.TxReset():
+            facts.msgid, facts.reverse_path = None, None
+            facts.recipients.clear()
