@@ -8,6 +8,7 @@ from typing import Final
 from tests.fuzz import (
     targets_asked,
     targets_client,
+    targets_filters,
     targets_grammar,
     targets_lookup,
     targets_server,
@@ -25,6 +26,7 @@ _MODULES: Final = (
     targets_stream,
     targets_server,
     targets_client,
+    targets_filters,
     targets_spool,
     targets_lookup,
     targets_asked,
