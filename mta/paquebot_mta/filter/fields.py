@@ -49,14 +49,14 @@ def edit_header(header: bytes, edits: Sequence[FieldEdit]) -> bytes:
         return header
     fields = list(scan_fields(header, max(len(header), HEADER_BYTES)))
     end = fields[-1].end if fields else 0
-    kept: list[bytes] = [header[field.start : field.end] for field in fields]
-    added = b""
+    kept = [header[field.start : field.end] for field in fields]
+    places: dict[bytes, list[int]] = {}
+    for place, field in enumerate(fields):
+        places.setdefault(field.name.lower(), []).append(place)
     for edit in edits:
-        name = edit.name.lower().encode()
-        places = [place for place, field in enumerate(fields) if field.name.lower() == name]
-        wanted = places if edit.occurrence == 0 else places[edit.occurrence - 1 : edit.occurrence]
         line = b"" if edit.value is None else encode_field(edit.name, edit.value)
-        for place in wanted:
+        found = places.get(edit.name.lower().encode(), [])
+        for place in found if edit.occurrence == 0 else found[edit.occurrence - 1 : edit.occurrence]:
             kept[place], line = line, b""
-        added += line
-    return b"".join(kept) + added + header[end:]
+        kept.append(line)
+    return b"".join(kept) + header[end:]
