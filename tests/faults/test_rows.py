@@ -13,7 +13,7 @@ TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "durability.md"
 
 
-def tests_of(path: Path) -> set[str]:
+def names_in(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
@@ -28,7 +28,7 @@ def test_a_row_is_proven_or_says_why_not(row: Row) -> None:
     for proof in row.proofs:
         path, _, name = proof.partition("::")
         assert (TESTS / path).is_file(), proof
-        assert not name or name in tests_of(TESTS / path), proof
+        assert not name or name in names_in(TESTS / path), proof
 
 
 def test_the_page_shows_the_rows() -> None:
