@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +27,7 @@ from tests.support.processes import peer_directory
 from tests.support.smtp_tools import SourceLoad, run_source
 
 RESULTS = Path(__file__).parent / "results"
+TEXT = Path(__file__).parents[1] / "docs" / "durability.md"
 SESSIONS = 20
 KEY = base64.b64encode(bytes(range(32))).decode()
 RING = json.dumps([{"id": 1, "key": KEY, "createdAt": "2026-01-01T00:00:00Z"}])
@@ -38,6 +39,19 @@ WAYS = {
     "gzip": msgspec.structs.replace(PLAIN, compression="Gzip"),
     "encrypted, zstd": msgspec.structs.replace(PLAIN, key_ring=RING, compression="Zstd"),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextLoad(SourceLoad):
+    """A load of one message again and again: smtp-source's own, all of one letter, costs a compressor nothing."""
+
+    message: Path
+
+    def argv(self, port: int) -> list[str]:
+        """The command line."""
+        options = super().argv(port)
+        at = options.index("-l")
+        return [*options[:at], "-F", str(self.message), *options[at + 2 :]]
 
 
 class Cost(Struct, frozen=True, kw_only=True):
@@ -71,22 +85,30 @@ class _Round(Struct, frozen=True):
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Where queues lie.")
 def main(*, rounds: int, messages: int, message_bytes: int, directory: Path | None) -> None:
     """Measure what encryption and compression cost an accepted message."""
-    load = SourceLoad(
-        sessions=SESSIONS,
-        messages=messages,
-        length_bytes=message_bytes,
-        recipient=f"somebody@{FAR}",
-        reuses_connections=True,
-    )
     found: dict[str, list[_Round]] = {way: [] for way in WAYS}
     for _ in range(rounds):
         for way, queue in WAYS.items():
             with peer_directory(directory or disk_directory()) as place:
+                load = TextLoad(
+                    sessions=SESSIONS,
+                    messages=messages,
+                    recipient=f"somebody@{FAR}",
+                    reuses_connections=True,
+                    message=_write_message(place / "message", message_bytes),
+                )
                 found[way].append(_measure(place, queue, load))
+                click.echo(f"{way}: {found[way][-1].cpu_seconds / messages * 1e6:.0f} us", err=True)
     costs = _costs(found, message_bytes, messages)
     _print(costs)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "crypto.json").write_bytes(msgspec.json.format(msgspec.json.encode(costs)))
+
+
+def _write_message(path: Path, message_bytes: int) -> Path:
+    """Write a text as people write them: a page of the project's own documentation, as long as it takes."""
+    text = "From: bench@client.test\nSubject: bench\n\n" + TEXT.read_text()
+    path.write_text((text * (message_bytes // len(text) + 1))[:message_bytes] + "\n")
+    return path
 
 
 def _measure(place: Path, queue: Queue, load: SourceLoad) -> _Round:
