@@ -30,7 +30,7 @@ SECONDS = float(os.environ.get("PAQUEBOT_LEDGER_SECONDS", "60"))
 LEAST_POINTS = 8
 ALLOWED_SECONDS = 15.0
 """From a death to the first delivery by another, with default settings. Few are measured, so this is of the median; a
-single one that takes 20 s is among the faults."""
+single one that takes 45 s is among the faults."""
 
 
 @pytest.fixture

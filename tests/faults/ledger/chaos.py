@@ -18,8 +18,8 @@ from tests.faults.pods import Pod, Pool
 from tests.faults.volume import Volume
 from tests.support.processes import PeerError, run_command, wait_until
 
-TAKEOVER_SECONDS = 20.0
-"""So long the first delivery by another process is waited for."""
+TAKEOVER_SECONDS = 45.0
+"""So long the first delivery by another process is waited for: three times what it should take."""
 RETURN_SECONDS = 120.0
 RETRY_SECONDS = 0.5
 _CALL_SECONDS = 2.5
