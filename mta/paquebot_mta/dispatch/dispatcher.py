@@ -190,7 +190,7 @@ class Dispatcher:
         await self._wake.wait()
 
     def _wake_within(self, seconds: float) -> None:
-        """Make sure that the sleep ends in time; a timer that ends it too early may stay, and mostly is there already."""
+        """Make sure that the sleep ends in time; a timer that ends it early may stay, and is mostly there."""
         loop = asyncio.get_running_loop()
         at = loop.time() + seconds
         if self._timer is not None and not self._timer.cancelled():
