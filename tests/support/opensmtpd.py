@@ -30,6 +30,7 @@ class OpenSmtpdSettings:
 
     Mail for the domains of `routes` goes to their hops, all other mail to `default`. There are STARTTLS and, for the
     only user `login`, AUTH; the certificate's authority is what hops with TLS are checked against.
+    `filter_command` is run by a shell as root, and filters every session.
     With `only_queues` no mail leaves the queue, and a client may send as many messages as it likes.
     """
 
@@ -39,6 +40,7 @@ class OpenSmtpdSettings:
     login: Login = Login("joe", "secret")  # noqa: RUF009 - a value
     hostname: str = "opensmtpd.test"
     only_queues: bool = False
+    filter_command: str = ""
 
 
 class OpenSmtpd:
@@ -129,11 +131,17 @@ def _configuration(directory: Path, port: int, settings: OpenSmtpdSettings) -> s
         f'table secrets "file:{directory}/secrets"',
         f'table users "file:{directory}/users"',
         *(["smtp limit max-mails 1000000"] if settings.only_queues else []),
-        f'listen on {LOOPBACK} port {port} tls pki "server" auth-optional <users> hostname "{settings.hostname}"',
+        *([_filter(settings.filter_command)] if settings.filter_command else []),
+        f'listen on {LOOPBACK} port {port} tls pki "server" auth-optional <users> hostname "{settings.hostname}"'
+        + (" filter probe" if settings.filter_command else ""),
         *(_action(number, hop) for number, (_, hop) in enumerate(hops)),
         *(_match(number, domain) for number, (domain, _) in enumerate(hops)),
     ]
     return "\n".join(parts) + "\n"
+
+
+def _filter(command: str) -> str:
+    return f'filter probe proc-exec "{command}" user root group root'
 
 
 def _action(number: int, hop: Hop) -> str:

@@ -1,0 +1,55 @@
+"""Where Paquebot tells a filter something else than OpenSMTPD does, and why."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from .streams import Told
+
+Mend = Callable[[Told, Told], None]
+"""Changes what OpenSMTPD told into what Paquebot is to tell; or takes from both what isn't to be compared."""
+
+
+def _rollback_before_its_reply(them: Told, us: Told) -> None:
+    """RSET is reported when it is done, and its reply after it, as it is sent: OpenSMTPD writes the reply first."""
+    at = them.reports.index("filter-response|rset|proceed") + 1
+    reply = them.reports.pop(at)
+    them.reports.insert(at + 2, reply)
+
+
+def _new_address(them: Told, us: Told) -> None:
+    """After a rewrite the recipient is the new one; that OpenSMTPD reports the old one is its bug 1259."""
+    at = them.reports.index("tx-rcpt|MSGID|ok|moved@far.test")
+    them.reports[at] = "tx-rcpt|MSGID|ok|kept@far.test"
+
+
+def _one_verdict_on_data(them: Told, us: Told) -> None:
+    """The command DATA was accepted, and tx-data said so: it isn't said again, otherwise, when content is refused."""
+    them.reports.remove("tx-data|MSGID|permfail")
+
+
+def _syntax_is_501(them: Told, us: Told) -> None:
+    """An argument that is no path is a syntax error, 501 (RFC 5321, 4.2.2); OpenSMTPD says 553."""
+    at = them.reports.index("protocol-server|553")
+    them.reports[at] = "protocol-server|501"
+
+
+def _unfinished_content(them: Told, us: Told) -> None:
+    """How much of an unfinished message is told before its end is noticed, nobody promises."""
+    them.content.clear()
+    us.content.clear()
+
+
+DIFFERENCES: Final[Mapping[str, Mend]] = {
+    "refused recipient, then reset": _rollback_before_its_reply,
+    "rewritten recipient": _new_address,
+    "refused content": _one_verdict_on_data,
+    "errors": _syntax_is_501,
+    "gone within content": _unfinished_content,
+}
+"""By the name of the dialog."""
+
+
+def mend(name: str, them: Told, us: Told) -> None:
+    """Apply the known difference of a dialog, if it has one."""
+    if name in DIFFERENCES:
+        DIFFERENCES[name](them, us)
