@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from paquebot_mta.config.domains import Domain
+from paquebot_mta.config.filters import Process
 from paquebot_operator.api.maildomain import MailDomain
 from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.compile import names
@@ -60,10 +61,22 @@ def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
         alias_table=scope.table(spec.alias_table_ref, "spec.aliasTableRef", "alias"),
         catch_all=compile_targets(spec.catch_all, claim.name, "spec.catchAll", report),
         delimiter=spec.sub_address_delimiter,
-        filters=compile_refs(spec.filter_refs, "spec.filterRefs", scope),
+        filters=_filters(claim, scope),
     )
     warn_unknown(domain, report)
     return None if report.refused() else domain
+
+
+def _filters(claim: Claim, scope: Scope) -> tuple[str, ...]:
+    """Filters of a domain; a program would run in the pods of the service, which are not everybody's."""
+    spec, path = claim.source.spec, "spec.filterRefs"
+    found = compile_refs(spec.filter_refs, path, scope)
+    own = claim.source.metadata.namespace
+    programs = any(isinstance(each.kind, Process) for each in scope.used_filters.values())
+    if programs and (spec.service_ref.namespace or own) != own and not scope.objects.local:
+        message = "a program runs in the pods of the MailService: name one from a MailDomain of its namespace"
+        claim.report.refuse("ProgramNotAllowed", path, message)
+    return found
 
 
 def _claim(service: MailService, domain: MailDomain) -> Claim:

@@ -14,8 +14,9 @@ from paquebot_operator.compile.objects import ObjectKey
 from paquebot_operator.compile.scope import Scope
 from paquebot_operator.compile.tables import is_network
 
-SOCKETS: Final = "/run/paquebot/filters"
-"""Where the containers of programs listen in a pod, each on ``NAMESPACE.NAME.sock``."""
+SOCKETS: Final = "/run/paquebot-filters"
+"""Where the containers of programs listen in a pod, each in a directory of its own."""
+SOCKET: Final = "socket"
 _PHASES: Final[Mapping[str, contract.Phase]] = {
     "Connect": "connect", "Helo": "helo", "Ehlo": "ehlo", "StartTLS": "starttls", "Auth": "auth",
     "MailFrom": "mail-from", "RcptTo": "rcpt-to", "Data": "data", "Commit": "commit",
@@ -50,21 +51,21 @@ def compile_filter(item: MailFilter, scope: Scope, *, local: bool) -> contract.F
     return contract.Filter(kind=kind, mode=spec.mode)
 
 
-def socket_of(key: ObjectKey) -> str:
-    """Where the container of a program listens."""
-    return f"{SOCKETS}/{key.namespace}.{key.name}.sock"
+def directory_of(key: ObjectKey) -> str:
+    """Where the MTA sees what it shares with the container of a program."""
+    return f"{SOCKETS}/{key.namespace}.{key.name}"
 
 
 def _process(process: filters.Process, scope: Scope, *, local: bool) -> contract.Process:
     if local and not process.command:
         message = "without a cluster there are no containers: set command, a program of this machine"
         scope.report.refuse(names.INVALID, "spec.process.command", message)
-    if not local and process.image is None:
-        message = "in a cluster a program runs in a container of its own: set image"
-        scope.report.refuse(names.INVALID, "spec.process.image", message)
+    if not local and (process.image is None or not process.command):
+        message = "in a cluster a program runs in a container of its own: set image, and command as what runs in it"
+        scope.report.refuse(names.INVALID, "spec.process", message)
     return contract.Process(
         command=process.command if local else (),
-        socket="" if local else socket_of(scope.report.key),
+        socket="" if local else f"{directory_of(scope.report.key)}/{SOCKET}",
         protocol=process.protocol,
         timeout_seconds=process.timeout_milliseconds / 1_000,
         on_failure=process.on_failure,

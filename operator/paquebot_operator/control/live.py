@@ -101,7 +101,7 @@ def last_good_of(config: MtaConfig, revisions: Mapping[ObjectKey, tuple[str, str
 
 def _revision(config: MtaConfig, name: str) -> str:
     entry = config.domains[name]
-    return revision_of(entry, LastGood(config, {}).tables_of(entry))
+    return revision_of(entry, LastGood(config, {}).used_by(entry).tables)
 
 
 def _with_new_index(files: Mapping[str, bytes]) -> dict[str, bytes]:

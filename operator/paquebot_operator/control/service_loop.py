@@ -29,7 +29,7 @@ from paquebot_operator.control.rollout import Rollout
 from paquebot_operator.control.service_state import ServiceState
 from paquebot_operator.control.status_queue import Wish
 from paquebot_operator.control.statuses import domain_status
-from paquebot_operator.desired import Context, desired_objects, egress_of
+from paquebot_operator.desired import Context, desired_objects, egress_of, programs_of
 from paquebot_operator.desired.names import config_secret_names, service_label
 
 PATIENCE: Final = 5
@@ -168,6 +168,7 @@ class ServiceLoop:
             image=settings.image,
             operator_namespace=settings.namespace,
             egress=await asyncio.to_thread(egress_of, config),
+            programs=programs_of(config, self._parts.store.filters.items()),
             has_pod_monitors=serves(POD_MONITORS.plural),
             has_prometheus_rules=serves(PROMETHEUS_RULES.plural),
         )

@@ -9,3 +9,4 @@ from paquebot_operator.desired.context import Context as Context
 from paquebot_operator.desired.egress import egress_of as egress_of
 from paquebot_operator.desired.objects import KINDS as KINDS
 from paquebot_operator.desired.objects import desired_objects as desired_objects
+from paquebot_operator.desired.programs import programs_of as programs_of

@@ -1,13 +1,15 @@
-"""The one container of a pod: ``paquebot mta``."""
+"""The container of the MTA: ``paquebot mta``."""
 
 from typing import Any
 
 from paquebot_operator.api.mailservice import MailService
-from paquebot_operator.api.pods import Amounts, Resources
+from paquebot_operator.api.pods import Resources
 from paquebot_operator.desired import paths
+from paquebot_operator.desired.amounts import amounts
 from paquebot_operator.desired.context import Context
 from paquebot_operator.desired.metadata import Manifest, set_only
 from paquebot_operator.desired.ports import admin_port, listener_ports
+from paquebot_operator.desired.programs import socket_mounts
 
 CONTAINER = "mta"
 ADMIN_PORT_NAME = "admin"
@@ -38,7 +40,7 @@ def container(service: MailService, context: Context) -> Manifest:
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        volumeMounts=_mounts(),
+        volumeMounts=_mounts(context),
         lifecycle=_lifecycle(service),
         **_probes(service),
     )
@@ -76,7 +78,7 @@ def _ports(service: MailService) -> list[Manifest]:
 
 def _resources(wanted: Resources, workers: int) -> Manifest:
     """What was asked for; requests for CPU and memory have a default, for the scheduler and the autoscaler."""
-    requests, limits = _amounts(wanted.requests), _amounts(wanted.limits)
+    requests, limits = amounts(wanted.requests), amounts(wanted.limits)
     memory = f"{DEFAULT_MEMORY_MEBIBYTES_PER_WORKER * workers}Mi"
     for name, default in (("cpu", DEFAULT_CPU), ("memory", memory)):
         # A limit alone is the request, too: the API server says so.
@@ -85,12 +87,9 @@ def _resources(wanted: Resources, workers: int) -> Manifest:
     return set_only(requests=requests, limits=limits)
 
 
-def _amounts(amounts: Amounts) -> dict[str, str]:
-    return set_only(cpu=amounts.cpu, memory=amounts.memory, **{"ephemeral-storage": amounts.ephemeral_storage})
-
-
-def _mounts() -> list[Manifest]:
+def _mounts(context: Context) -> list[Manifest]:
     return [
+        *socket_mounts(context.programs),
         {"name": CONFIG_VOLUME, "mountPath": paths.CONFIG, "readOnly": True},
         {"name": QUEUE_VOLUME, "mountPath": paths.VOLUME},
         {"name": RUNTIME_VOLUME, "mountPath": paths.RUNTIME},

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from paquebot_operator.api.pods import Resources
+
 
 @dataclass(frozen=True)
 class Egress:
@@ -18,6 +20,16 @@ class Egress:
 
 
 @dataclass(frozen=True)
+class Program:
+    """A filter program: ``name`` is ``NAMESPACE/NAME`` of its MailFilter."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    resources: Resources
+
+
+@dataclass(frozen=True)
 class Context:
     """What desired objects depend on beside the MailService.
 
@@ -25,11 +37,13 @@ class Context:
         image: of the MTA, unless the MailService names one.
         operator_namespace: from where acknowledgements are read.
         egress: where the configuration in force sends to (``egress_of``).
+        programs: filters that it asks (``programs_of``).
         has_pod_monitors, has_prometheus_rules: whether the cluster has these kinds of the Prometheus operator.
     """
 
     image: str
     operator_namespace: str
     egress: Egress = Egress()
+    programs: tuple[Program, ...] = ()
     has_pod_monitors: bool = False
     has_prometheus_rules: bool = False

@@ -16,6 +16,7 @@ from paquebot_operator.desired.context import Context
 from paquebot_operator.desired.metadata import Manifest, common_labels, selector_labels, set_only
 from paquebot_operator.desired.names import config_secret_names, workload_name
 from paquebot_operator.desired.ports import PRIVILEGED_PORTS, listener_ports
+from paquebot_operator.desired.programs import init_containers, program_volumes
 
 USER_ID = 65_532
 START_ANNOTATION = "paquebot.dev/start"
@@ -43,8 +44,9 @@ def pod_template(service: MailService, context: Context, queue: Manifest | None)
             enableServiceLinks=False,
             securityContext=_security(service),
             imagePullSecrets=[{"name": ref.name} for ref in pods.image_pull_secrets],
+            initContainers=init_containers(service, context),
             containers=[container(service, context)],
-            volumes=_volumes(service, queue),
+            volumes=[*_volumes(service, queue), *program_volumes(context.programs)],
             terminationGracePeriodSeconds=pods.termination_grace_period_seconds,
             priorityClassName=pods.priority_class_name,
             nodeSelector=dict(sorted(pods.node_selector.items())),

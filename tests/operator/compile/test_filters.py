@@ -136,14 +136,27 @@ def test_a_program_is_a_child_without_a_cluster_and_a_container_in_one(local: bo
     kind = result.config.service.filters["default/spam"].kind
     assert isinstance(kind, Process)
     assert kind.command == (("/usr/bin/filter", "-v") if local else ())
-    assert kind.socket == ("" if local else "/run/paquebot/filters/default.spam.sock")
+    assert kind.socket == ("" if local else "/run/paquebot-filters/default.spam/socket")
 
 
-@pytest.mark.parametrize(("spec", "local"), [({"command": ["/x"]}, False), ({"image": "example.test/x"}, True)])
+@pytest.mark.parametrize(
+    ("spec", "local"),
+    [({"command": ["/x"]}, False), ({"image": "example.test/x"}, False), ({"image": "example.test/x"}, True)],
+)
 def test_a_program_that_can_not_be_run_here_is_refused(spec: Json, local: bool) -> None:
     items = service(listeners=[{"name": "mx", "port": 2525, "filterRefs": REFS}]), mail_filter("spam", process=spec)
     result = compile_service(Objects.of([decode(each) for each in items], local=local), KEY, now=NOW)
     assert found(result, "MailService", "InvalidFilter").status == "False"
+
+
+def test_a_program_runs_in_the_service_s_pods_so_another_namespace_can_not_bring_one() -> None:
+    elsewhere = domain(filterRefs=REFS, meta={"namespace": "tenant"})
+    program = PROGRAM | {"metadata": metadata("spam", "tenant")}
+    allowing = service(allowedDomains={"namespaces": {"from": "All"}})
+    result = compiled(allowing, elsewhere, program)
+    assert found(result, "MailDomain", "ProgramNotAllowed").status == "False"
+    greylist = SPAM | {"metadata": metadata("spam", "tenant")}
+    assert compiled(allowing, elsewhere, greylist).config.domains  # type: ignore[union-attr]
 
 
 def reasons(*filters: Json) -> set[tuple[str, str]]:
