@@ -68,6 +68,8 @@ class JudgingSession(TransactionSession):
 
         ``late``: the content is there, and they are given it.
         """
+        if not screening.screen.domains:
+            return GO_ON
         parts, refusals = self.envelope.parts.values(), list[Verdict]()
         for part in parts:
             if part.chain is None or part.refusal is not None:

@@ -134,7 +134,7 @@ class Chain:
     @property
     def holds_content(self) -> bool:
         """Whether content has to wait: members are given it, or a refusal in phase commit may become junk."""
-        return self._junks_at_commit or any(each.sees_content for each in self._others)
+        return self._junks_at_commit or (self._others != () and any(each.sees_content for each in self._others))
 
     def asks(self, phase: Phase) -> bool:
         """Whether anybody is asked in a phase."""
