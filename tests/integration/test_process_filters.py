@@ -1,0 +1,114 @@
+"""Programs that filter, and subscribers, in a whole Paquebot: sessions in and out, deaths, and what was recorded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from paquebot_mta.config.filters import Filter, Process
+from paquebot_mta.config.reports import Subscriber
+from tests.support.fake_mx import FakeMx
+from tests.support.paquebot import Paquebot, running_paquebot
+from tests.support.paquebot_config import ALICE, FAR, PaquebotSettings
+from tests.support.processes import run_command, wait_until
+
+pytestmark = pytest.mark.integration
+PROBE = Path(__file__).parents[1] / "conformance" / "filters" / "probe.py"
+EARS = """
+import sys
+log = open(sys.argv[1], "a", buffering=1)
+for line in sys.stdin:
+    log.write(line)
+    if line == "config|ready\\n":
+        print("register|report|smtp-out|*", "register|ready", sep="\\n", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def filtered(directory: Path, settings: PaquebotSettings) -> Iterator[Paquebot]:
+    ears = directory / "ears.py"
+    ears.write_text(EARS)
+    commands = {"probe": (str(PROBE), str(directory / "heard")), "ears": (str(ears), str(directory / "out"))}
+    filters = {name: Filter(kind=Process(command=(sys.executable, *each))) for name, each in commands.items()}
+    reports = {"record": Subscriber(file=str(directory / "record"))}
+    chosen = replace(
+        settings, filters=filters, listener_filters=("probe",), relay_filters=("ears",), reports=reports
+    )  # fmt: skip
+    with running_paquebot(directory / "filtered", chosen) as running:
+        running.expected_faults = ('"filter.crashed"',)
+        yield running
+
+
+def _events(path: Path, field: int) -> list[str]:
+    return [line.split("|")[field] for line in path.read_text().splitlines() if "report|" in line]
+
+
+def test_a_filter_of_a_relay_hears_of_outgoing_sessions(filtered: Paquebot, far_mx: FakeMx, directory: Path) -> None:
+    filtered.send(ALICE, [f"out@{FAR}"]).checked()
+    wait_until(lambda: "tx-commit" in _events(directory / "out", 4), "the report of the delivery", 20.0)
+    events = _events(directory / "out", 4)
+    order = [event for event in events if not event.startswith("protocol-")]
+    wanted = ["link-connect", "link-greeting", "link-identify", "tx-begin", "tx-mail", "tx-envelope", "tx-rcpt"]
+    assert [event for event in order if event in wanted][: len(wanted)] == wanted
+    assert set(_events(directory / "out", 3)) == {"smtp-out"}
+
+
+def test_reports_are_recorded_in_order_and_can_be_replayed(filtered: Paquebot, directory: Path) -> None:
+    filtered.send("joe@else.test", [ALICE]).checked()
+    record = directory / "record"
+    wait_until(lambda: _events(record, 5).count("link-disconnect") >= 1, "the end of the session in the record")
+    numbers = [int(line.split("|", 1)[0]) for line in record.read_text().splitlines()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    again = directory / "again"
+    program = f"{sys.executable} {PROBE} {again}"
+    done = run_command([sys.executable, "-m", "paquebot_mta", "log", "replay", str(record), "--to", program]).checked()
+    assert b" 0 missing" in done.stderr
+    told = [line.partition("|smtp-in|")[2] for line in again.read_text().splitlines() if line.startswith("report")]
+    heard = (directory / "heard").read_text()
+    assert told
+    assert all(line in heard for line in told if "link-connect" in line)
+
+
+def test_a_filter_that_is_killed_costs_a_451_and_nothing_else(filtered: Paquebot, directory: Path) -> None:
+    pid = next(pid for pid in _children(filtered) if "heard" in _command_line(pid))
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    filtered.wait_for_log("filter.crashed", filter="probe")
+    run = filtered.send("joe@else.test", [ALICE])
+    assert run.returncode == 0 or "451 4.7.1" in run.transcript
+    filtered.wait_for_log("filter.started", 2, filter="probe")
+    filtered.wait_for(filtered.is_ready, "readiness")
+    filtered.send("joe@else.test", [ALICE]).checked()
+    assert filtered.process.returncode is None
+    assert filtered.metric("paquebot_filter_up", filter="probe") == 1
+
+
+def _children(paquebot: Paquebot) -> list[int]:
+    """Processes whose parent is a worker of this instance."""
+    workers = set(paquebot.workers().values())
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) in workers:
+            found.append(int(path.parent.name))
+    return found
+
+
+def _command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def test_no_process_is_left_at_the_end(filtered: Paquebot) -> None:
+    pids = _children(filtered)
+    assert pids
+    assert filtered.stop() == 0
+    wait_until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()], "the end of all filters")
