@@ -110,9 +110,7 @@ class Queue(ApiValue, frozen=True, kw_only=True):
     ] = "None"
     key_ring_ref: Annotated[
         KeyRingRef | None,
-        Meta(
-            description="Secret with the key ring that mail is encrypted by (docs/durability.md)."
-        ),
+        Meta(description="Secret with the key ring that mail is encrypted by (docs/durability.md)."),
     ] = None
     storage: Annotated[QueueStorage, Meta(description="Where it is kept, in a cluster.", extra_json_schema=_KEPT)] = (
         QueueStorage()
