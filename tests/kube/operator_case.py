@@ -101,7 +101,7 @@ class Case:
         return f"/{group}/{api_version}/namespaces/{self.namespace}/{plural}"
 
 
-def eventually(check: Callable[[], bool], what: str, timeout_seconds: float = 20.0) -> float:
+def eventually(check: Callable[[], bool], what: str, timeout_seconds: float = 60.0) -> float:
     """Wait until something holds; how long it took, in seconds."""
     started = time.monotonic()
     while not check():

@@ -18,7 +18,7 @@ from tests.support.processes import LOOPBACK, PeerError, PeerProcess, free_port
 from .control_plane import ControlPlane
 
 IMAGE = "paquebot:test"
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 
 
 class OperatorProcess:

@@ -114,7 +114,10 @@ class Tamper:
             try:
                 yield self
             finally:
+                for request in self._open.values():
+                    _abort(request)
                 await runner.cleanup()
+                await asyncio.sleep(0.1)  # what was aborted ends by itself
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body, asked = await request.read(), Asked(request.method, request.path_qs)

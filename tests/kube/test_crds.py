@@ -121,6 +121,15 @@ def test_a_queue_keeps_its_volume(plane: ControlPlane, namespace: str, change: J
         assert bool(result.returncode) == bool(refusal)
 
 
+def test_a_pods_own_volume_keeps_its_size(plane: ControlPlane, namespace: str) -> None:
+    create(plane, namespace, "MailService", queue={"storage": {"mode": "PerPod", "size": "5Gi"}})
+    for size, refusal in (("6Gi", "size can't be changed with mode PerPod"), ("5120Mi", "")):
+        patch = json.dumps({"spec": {"queue": {"storage": {"size": size}}}})
+        result = plane.api.run("patch", "ms", "one", "-n", namespace, "--type=merge", f"--patch={patch}")
+        assert refusal in result.stderr.decode()
+        assert bool(result.returncode) == bool(refusal)
+
+
 def test_a_service_has_the_scale_subresource(plane: ControlPlane, namespace: str) -> None:
     create(plane, namespace, "MailService")
     plane.api.kubectl("scale", "mailservice/one", "--replicas=5", "-n", namespace)

@@ -18,8 +18,11 @@ def in_thread(peer: AbstractAsyncContextManager[Peer]) -> Iterator[Peer]:
     thread = threading.Thread(target=loop.run_forever, name="peer", daemon=True)
     thread.start()
     try:
-        yield asyncio.run_coroutine_threadsafe(peer.__aenter__(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(peer.__aexit__(None, None, None), loop).result(10)
+        found = asyncio.run_coroutine_threadsafe(peer.__aenter__(), loop).result(10)
+        try:
+            yield found
+        finally:
+            asyncio.run_coroutine_threadsafe(peer.__aexit__(None, None, None), loop).result(10)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)

@@ -149,14 +149,18 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel"):
     rejected_reason: str = ""
 
 
-class Controls(Protocol):
-    """One worker's controls. A target is an envelope id, a message id or ``all``; ValueError names a bad one."""
+class Tells(Protocol):
+    """What can be asked of every worker, also of one that has no configuration yet."""
 
     def status(self) -> Status:
         """Say how it is."""
 
     async def metrics(self) -> bytes:
         """Metrics in Prometheus' text format."""
+
+
+class Controls(Tells, Protocol):
+    """One worker's controls. A target is an envelope id, a message id or ``all``; ValueError names a bad one."""
 
     def queue(self, target: str = "all") -> AsyncIterator[QueueEntry]:
         """Stream envelopes, oldest first."""

@@ -15,15 +15,15 @@ from typing import Final, TypeVar
 import msgspec
 from aiohttp import ClientError, ClientSession, UnixConnector, web
 
-from paquebot_mta.admin.controls import Controls, Status
+from paquebot_mta.admin.controls import Status, Tells
 from paquebot_mta.admin.http import Running, failure, json_response, metrics_response, serve
 from paquebot_mta.telemetry.merge import merge_expositions
 
 WORKER_TIMEOUT_SECONDS: Final = 2.0
 BACKLOG: Final = 64
 
-Source = Controls | Path
-"""A worker: its controls if it is this process, else its socket."""
+Source = Tells | Path
+"""A worker: itself if it is this process, else its socket."""
 Answer = TypeVar("Answer")
 
 

@@ -12,6 +12,7 @@ from paquebot_mta.admin.app import start_worker_socket
 from paquebot_mta.admin.controls import Part, Status
 from paquebot_mta.admin.http import Running
 from paquebot_mta.admin.port import start_admin_port
+from paquebot_mta.admin.waiting import start_waiting_socket
 from paquebot_mta.config.errors import ConfigError
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.config.source import ConfigStatus, DirectorySource
@@ -20,6 +21,7 @@ from paquebot_mta.service.options import Options
 from paquebot_mta.service.output import Output
 from paquebot_mta.service.plant import Plant, open_plant
 from paquebot_mta.service.tracing import Tracer
+from paquebot_mta.service.waiting import Waiting
 from paquebot_mta.spool.store import SpoolStats
 from paquebot_mta.telemetry.bus import Bus
 from paquebot_mta.telemetry.events import ConfigEvent, Notice
@@ -85,17 +87,32 @@ class Worker:
 
     async def _first_config(self) -> MtaConfig | None:
         """Wait for a configuration that can be read: without one nothing is served. None if the end comes first."""
-        told = ""
-        while not self._stop.is_set():
-            try:
-                return await asyncio.to_thread(self._source.load_first)
-            except ConfigError as error:
-                if str(error) != told:
-                    told = str(error)
-                    self._on_config(self._source.status)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), 0.5)
-        return None
+        told, waiting = "", list[Running]()
+        try:
+            while not self._stop.is_set():
+                try:
+                    return await asyncio.to_thread(self._source.load_first)
+                except ConfigError as error:
+                    if str(error) != told:
+                        told = str(error)
+                        self._on_config(self._source.status)
+                # Whoever gave the configuration asks the pod what is wrong with it.
+                waiting = waiting or await self._open_waiting()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), 0.5)
+            return None
+        finally:
+            for each in waiting:
+                await each.close()
+
+    async def _open_waiting(self) -> list[Running]:
+        """Tell how this worker is while it has no configuration, where it will be controlled later."""
+        tells = Waiting(self._status, lambda: exposition(self._metrics.registry))
+        self._options.runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
+        running = [await start_waiting_socket(tells, self._options.control_socket)]
+        if self._options.worker is None:
+            running.append(await start_admin_port(self._options.admin_host, self._options.admin_port, [tells]))
+        return running
 
     async def _apply(self, config: MtaConfig) -> None:
         """Put a new configuration in force."""
@@ -160,11 +177,7 @@ class Worker:
 
     def _status(self, paused: tuple[Part, ...]) -> Status:
         """How this worker is."""
-        config, listeners = self._source.status, self._listeners()
-        reasons = ["draining"] if self._draining else []
-        reasons += [] if listeners else ["no listener is up"]
-        reasons += self._plant.filtering.reasons() if self._plant else []
-        reasons += [trouble] if self._plant and (trouble := self._plant.spool.trouble()) else []
+        config, listeners, reasons = self._source.status, self._listeners(), self._reasons()
         return Status(
             worker=f"worker-{self._options.worker or 0}",
             pid=os.getpid(),
@@ -179,6 +192,16 @@ class Worker:
             rejected_digest=config.rejected_digest,
             rejected_reason=config.rejected_reason,
         )
+
+    def _reasons(self) -> list[str]:
+        """Why it is not ready."""
+        if self._plant is None:
+            return [f"no configuration yet: {self._source.status.rejected_reason}"]
+        reasons = ["draining"] if self._draining else []
+        reasons += [] if self._listeners() else ["no listener is up"]
+        reasons += self._plant.filtering.reasons()
+        trouble = self._plant.spool.trouble()
+        return [*reasons, trouble] if trouble else reasons
 
     def _listeners(self) -> list[str]:
         """``name address:port`` of each listener that is up."""

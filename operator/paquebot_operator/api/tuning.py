@@ -31,6 +31,10 @@ def _same(name: str) -> str:
 _KEPT = transition(
     (f"{_size('self')}.compareTo({_size('oldSelf')}) >= 0", "size can't be less than before: a volume never shrinks"),
     (
+        f"self.mode != 'PerPod' || {_size('self')}.compareTo({_size('oldSelf')}) == 0",
+        "size can't be changed with mode PerPod: a StatefulSet keeps its claims; grow the claims themselves",
+    ),
+    (
         f"{_same('claimName')} && {_same('storageClassName')}",
         "claimName and storageClassName can't be changed: mail waits on the volume; make another MailService",
     ),

@@ -37,6 +37,10 @@ PATIENCE: Final = 5
 STATUS_SECONDS: Final = 0.2
 TROUBLE_SECONDS: Final = 15.0
 """What is in the way is looked for that often at most, and every minute at least."""
+BULK_SECRETS: Final = 16
+BULK_REST: Final = 2.0
+MAX_REST_SECONDS: Final = 5.0
+"""After a pass that wrote more Secrets than that: how many times as long it rests as it took, and at most."""
 _log = logging.getLogger("paquebot.operator")
 
 
@@ -49,6 +53,7 @@ class ServiceLoop:
         self._changes = Debounce(now=parts.clock.monotonic)
         self._backoff: Backoff[str] = Backoff()
         self._told = False
+        self._last_writes = 0
         self._changed_at: float | None = None
         self._reread_for = ""
         self.state = ServiceState(key, Rollout(parts.api, parts.asks, parts.clock, self._pods_told))
@@ -106,7 +111,11 @@ class ServiceLoop:
                 self._parts.metrics.crashes.inc()
                 _log.exception("MailService %s: a fault of the operator", self._key)
                 await self._retry_later()
-            self._parts.metrics.passed(result, self._parts.clock.monotonic() - started)
+            took = self._parts.clock.monotonic() - started
+            self._parts.metrics.passed(result, took)
+            if self._last_writes > BULK_SECRETS:
+                # Many objects change at once: to write all shards for each few of them would cost more than it gives.
+                await self._parts.clock.sleep(min(BULK_REST * took, MAX_REST_SECONDS))
 
     async def _retry_later(self) -> None:
         clock = self._parts.clock
@@ -126,7 +135,7 @@ class ServiceLoop:
         before = state.units
         state.compiled, state.service, state.units = compiled, held.item, state.memory.units
         state.troubles = tuple(await self._bring_objects(compiled))
-        writes = await self._write_config(compiled, since)
+        writes = self._last_writes = await self._write_config(compiled, since)
         self._tell_domains(before)
         self._tell_service()
         self._try_troubles_again()

@@ -10,6 +10,7 @@ from typing import Any
 
 from paquebot_mta.config.codec import load
 from paquebot_mta.config.errors import ConfigError
+from paquebot_mta.config.service import MtaConfig
 from paquebot_operator.cluster.pods import PodConfig
 from paquebot_operator.cluster.resources import MAIL_DOMAINS, MAIL_SERVICES, PODS, SECRETS, Json, Place
 from paquebot_operator.control.core import Core
@@ -25,11 +26,15 @@ SERVICE = Place("default", "post")
 
 
 class Pool:
-    """Pods that answer as MTAs do; `address` of a pod is its name. Those in `deaf` take nothing new."""
+    """Pods that answer as MTAs do; `address` of a pod is its name. Those in `deaf` take nothing new.
+
+    With a `refusal` they take no configuration at all, for that reason.
+    """
 
     def __init__(self, cluster: FakeCluster) -> None:
         self.cluster = cluster
         self.deaf: set[str] = set()
+        self.refusal = ""
         self.domains: dict[str, set[str]] = {}
         self._seen: dict[str, str] = {}
         self._said: dict[str, PodConfig] = {}
@@ -57,12 +62,18 @@ class Pool:
             files.update({key: base64.b64decode(text) for key, text in raw.get("data", {}).items()})
         before = self._said.get(name, PodConfig())
         try:
-            found = load(files)
+            found = _loaded(files, self.refusal)
         except ConfigError as error:
             self._said[name] = PodConfig(before.generation, before.digest, "-", str(error))
         else:
             self.domains[name] = set(found.domains)
             self._said[name] = PodConfig(found.generation, found.digest)
+
+
+def _loaded(files: dict[str, bytes], refusal: str) -> MtaConfig:
+    if refusal:
+        raise ConfigError("service", refusal)
+    return load(files)
 
 
 def pod_manifest(name: str, *, ready: bool = True) -> Json:

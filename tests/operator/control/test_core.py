@@ -208,3 +208,16 @@ async def test_killed_at_any_write_the_next_operator_finishes(cluster: FakeClust
         await until(
             lambda: cluster.condition(MAIL_DOMAINS, ONE, "ResolvedRefs")[0] == "False", "the broken one says so"
         )
+
+
+async def test_a_first_configuration_that_pods_refuse_is_told(cluster: FakeCluster, pool: Pool) -> None:
+    cluster.put(quiet_service())
+    cluster.put(small_domain("one"))
+    pool.refusal = "rules[0]: a field that this version does not know"
+    async with working(cluster, pool):
+        pool.add("pod-0", ready=False)
+        refused = ("False", "PodRejected")
+        await until(lambda: cluster.condition(MAIL_SERVICES, SERVICE, "Programmed") == refused, "told")
+        (pod,) = cluster.status(MAIL_SERVICES, SERVICE)["pods"]
+        assert (pod["name"], pod["rejectedReason"]) == ("pod-0", f"service: {pool.refusal}")
+        assert not programmed(cluster, "one")
