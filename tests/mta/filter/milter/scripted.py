@@ -83,7 +83,7 @@ class ScriptedMilter:
 
 
 @asynccontextmanager
-async def asked(script: ScriptedMilter, timeout_seconds: float = 2.0) -> AsyncIterator[MilterFilter]:
+async def asked(script: ScriptedMilter, timeout_seconds: float = 20.0) -> AsyncIterator[MilterFilter]:
     """Serve the script, and give a filter that asks it."""
     server = await asyncio.start_server(script.accept, LOOPBACK, 0)
     address = f"{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
@@ -94,6 +94,6 @@ async def asked(script: ScriptedMilter, timeout_seconds: float = 2.0) -> AsyncIt
     finally:
         await made.close()
         if script.serving:
-            await asyncio.wait(script.serving, timeout=2.0)
+            await asyncio.wait(script.serving, timeout=20.0)
         await asyncio.sleep(0)
         server.close()
