@@ -206,7 +206,7 @@ class CompatSession(MtaSession):
         **others: object,
     ) -> None:
         self._needs_tls = auth_require_tls
-        self._callback, self._judge = auth_callback, authenticator
+        self._callback, self._authenticator = auth_callback, authenticator
         self._mechanism = ""
         listener = Listener(
             name="test",
@@ -227,8 +227,8 @@ class CompatSession(MtaSession):
     async def authenticate(self, policy: ListenerPolicy, login: bytes, password: bytes) -> AuthResult:
         """Ask what the constructor was given."""
         data = LoginPassword(login, password)
-        if self._judge is not None:
-            return self._judge(self, self.session, self.envelope, self._mechanism, data)
+        if self._authenticator is not None:
+            return self._authenticator(self, self.session, self.envelope, self._mechanism, data)
         good = bool(self._callback(self._mechanism, login, password))
         return AuthResult(success=good, handled=False, auth_data=data if good else None)
 
