@@ -182,16 +182,21 @@ def _cuts(volume: Volume, contestant: Contestant, cuts: int, chance: random.Rand
             recipients=(TAKEN,),
             name=f"cut-{cut:03d}",
         )
-        then, after = partial(_cut, volume, contestant), chance.randrange(5, 60)
-        witness.join(run_load(contestant.port, load, after_acked=after, then=then))
+        seen, after = Witness(), chance.randrange(5, 60)
+        then = partial(_cut, volume, contestant, seen)
+        witness.join(run_load(contestant.port, load, after_acked=after, then=then, witness=seen))
         volume.power_on()
         contestant.start()
     return witness
 
 
-def _cut(volume: Volume, contestant: Contestant) -> None:
+def _cut(volume: Volume, contestant: Contestant, seen: Witness) -> None:
+    """Cut the power. Real machines say nothing afterwards, but here they still may: such a 250 doesn't count."""
+    before = seen.acked.copy()
     volume.lose_power()
     end(contestant)
+    seen.unknown |= seen.acked.keys() - before.keys()
+    seen.acked = before
 
 
 def end(contestant: Contestant) -> None:
