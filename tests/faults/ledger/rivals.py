@@ -182,21 +182,22 @@ def _cuts(volume: Volume, contestant: Contestant, cuts: int, chance: random.Rand
             recipients=(TAKEN,),
             name=f"cut-{cut:03d}",
         )
-        seen, after = Witness(), chance.randrange(5, 60)
-        then = partial(_cut, volume, contestant, seen)
-        witness.join(run_load(contestant.port, load, after_acked=after, then=then, witness=seen))
+        seen, in_time, after = Witness(), set[str](), chance.randrange(5, 60)
+        then = partial(_cut, volume, contestant, seen, in_time)
+        run_load(contestant.port, load, after_acked=after, then=then, witness=seen)
+        seen.unknown |= seen.acked.keys() - in_time
+        seen.acked = {token: seen.acked[token] for token in in_time}
+        witness.join(seen)
         volume.power_on()
         contestant.start()
     return witness
 
 
-def _cut(volume: Volume, contestant: Contestant, seen: Witness) -> None:
-    """Cut the power. Real machines say nothing afterwards, but here they still may: such a 250 doesn't count."""
-    before = seen.acked.copy()
+def _cut(volume: Volume, contestant: Contestant, seen: Witness, in_time: set[str]) -> None:
+    """Cut the power. Real machines say nothing afterwards, but here they still may: only what was in time counts."""
+    in_time |= seen.acked.copy().keys()
     volume.lose_power()
     end(contestant)
-    seen.unknown |= seen.acked.keys() - before.keys()
-    seen.acked = before
 
 
 def end(contestant: Contestant) -> None:
