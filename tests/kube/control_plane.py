@@ -22,7 +22,9 @@ from .authority import ADMIN, Authority, write_key
 from .daemons import Daemon
 from .programs import program
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
+ANSWER_SECONDS = 10.0
+"""A machine with other things to do takes seconds for a handshake: who gives up then asks for ever."""
 NO_ACCOUNTS = ("--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none")
 """Where no controller-manager makes the accounts, and no pod asks for the `kubernetes` Service."""
 
@@ -97,7 +99,9 @@ class ControlPlane:
         """Tell whether the API server says that it can serve."""
         context = ssl.create_default_context(cafile=self.authority.path)
         context.load_cert_chain(self.authority.directory / "admin.crt", self.authority.directory / "admin.key")
-        connection = http.client.HTTPSConnection(self.address.host, self.address.port, timeout=2, context=context)
+        connection = http.client.HTTPSConnection(
+            self.address.host, self.address.port, timeout=ANSWER_SECONDS, context=context
+        )
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.HTTPStatus.OK
