@@ -6,6 +6,8 @@
 # trust while building are the builder's own, never the image's:
 #     --secret id=pip,src=/etc/pip.conf --secret id=certificates,src=/etc/ssl/certs/ca-certificates.crt
 ARG BASE=python:3.11-slim-bookworm
+# Where the bridge is compiled, unless bridge/bridge is there already: any image with a C compiler and a static C library.
+ARG COMPILER=gcc:14-bookworm
 
 # What uv.lock names, by its hashes, wheels only.
 FROM ${BASE} AS dependencies
@@ -43,10 +45,16 @@ RUN /tools/bin/pip wheel --quiet --no-deps --no-index --no-build-isolation --whe
         --prefix /project /wheel/*.whl \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /project
 
+# What puts filters in containers of their own behind sockets; it is copied into theirs.
+FROM ${COMPILER} AS bridge
+COPY bridge /bridge
+RUN test -x /bridge/bridge || cc -O2 -static -s -Wall -Werror -o /bridge/bridge /bridge/bridge.c
+
 FROM ${BASE}
 COPY --from=dependencies /etc/passwd /etc/group /etc/
 COPY --from=dependencies /opt/paquebot /opt/paquebot
 COPY --from=project /project /opt/paquebot
+COPY --from=bridge /bridge/bridge /opt/paquebot/bin/paquebot-bridge
 # The root may be read-only: nothing is written but where a command is told to, and in /tmp.
 ENV PATH=/opt/paquebot/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
