@@ -53,8 +53,8 @@ RUN test -x /bridge/bridge || cc -O2 -static -s -Wall -Werror -o /bridge/bridge 
 FROM ${BASE}
 COPY --from=dependencies /etc/passwd /etc/group /etc/
 COPY --from=dependencies /opt/paquebot /opt/paquebot
-COPY --from=project /project /opt/paquebot
 COPY --from=bridge /bridge/bridge /opt/paquebot/bin/paquebot-bridge
+COPY --from=project /project /opt/paquebot
 # The root may be read-only: nothing is written but where a command is told to, and in /tmp.
 ENV PATH=/opt/paquebot/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp

@@ -122,6 +122,10 @@ def test_every_module_is_found_and_every_command_helps(root: Path) -> None:
         assert b"Usage: paquebot" in within(root, "paquebot", command, "--help").checked().stdout
 
 
+def test_it_has_the_bridge_that_needs_nothing(root: Path) -> None:
+    assert b"usage: bridge SOCKET PROGRAM" in within(root, "paquebot-bridge").stderr
+
+
 def test_it_can_write_nothing_of_its_own(root: Path) -> None:
     code = "import os; print([p for p, _, _ in os.walk('/opt') if os.access(p, os.W_OK)], os.access('/etc', os.W_OK))"
     assert within(root, "python3", "-c", code).checked().stdout == b"[] False\n"
