@@ -195,7 +195,7 @@ def _cuts(volume: Volume, contestant: Contestant, cuts: int, chance: random.Rand
 
 def _cut(volume: Volume, contestant: Contestant, seen: Witness, in_time: set[str]) -> None:
     """Cut the power. Real machines say nothing afterwards, but here they still may: only what was in time counts."""
-    in_time |= seen.acked.copy().keys()
+    in_time.update(seen.acked.copy())
     volume.lose_power()
     end(contestant)
 
