@@ -23,7 +23,7 @@ SERVICE = "post"
 HOSTNAME = "mail.example.test"
 USER = "alice@example.test"
 MX, SUBMISSION = 2525, 5870
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,15 @@ class Release:
             )
         except PeerError as error:
             found = self.cluster.api.kubectl("get", kind, name, "-n", namespace or self.namespace, "-o", "yaml")
-            raise PeerError(f"{error}:\n{found}") from None
+            raise PeerError(f"{error}:\n{found}\n{self.logs()}") from None
+
+    def logs(self) -> str:
+        """The ends of all pods' logs, the operators' and the mail servers'."""
+        api, ends = self.cluster.api, []
+        for pod in api.get("pods", "-n", self.namespace)["items"]:
+            name = pod["metadata"]["name"]
+            ends.append(f"{name}:\n{api.run('logs', name, '-n', self.namespace, '--tail=15').stdout.decode()}")
+        return "\n".join(ends)
 
     def address(self, listener: str) -> str:
         """The address of a listener's Service, whose port is the usual one."""
