@@ -68,7 +68,7 @@ bench-scale: setup packages ## a long queue: start, memory, listing, a dead dest
 bench-latency: setup ## small senders beside big and slow ones, idle connections
 	@$(bin)/python -m bench.latency
 
-bench-filters: setup ## what filters cost: twenty built-in ones, a program that hears everything
+bench-filters: setup packages ## what filters cost: twenty built-in ones, a program that hears everything, rspamd
 	@$(bin)/python -m bench.filters
 
 bench-queue: setup ## a million queued messages: start, memory; 100,000 due at once; what compaction leaves

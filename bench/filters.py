@@ -1,7 +1,9 @@
-"""What filters cost: the same Paquebot without any, with twenty built-in ones, with a program that hears everything.
+"""What filters cost: the same Paquebot without any, with twenty built-in ones, with a program that hears everything,
+with a real rspamd.
 
 Several servers run at once and are loaded in turns, so that a busy machine is as bad for one as for another. CPU is
-what counts: of all processes of a server, the program's too, for each accepted message.
+what counts: of all processes of a server, the program's too, for each accepted message; what rspamd itself needs is
+not counted.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ from msgspec import Struct
 
 from bench.servers import UNLIMITED
 from bench.usage import cpu_of
-from paquebot_mta.config.filters import Builtin, Criterion, Filter, FilterAction, Process
+from paquebot_mta.config.filters import Builtin, Criterion, Filter, FilterAction, Process, Rspamd
 from paquebot_mta.config.service import Queue
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import FAR, PaquebotSettings
 from tests.support.processes import peer_directory
+from tests.support.rspamd import running_rspamd
 from tests.support.smtp_tools import SourceLoad, run_source
 
 RECIPIENT = f"somebody@{FAR}"
@@ -130,7 +133,9 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=2_000)
     chosen = parser.parse_args()
     variants = {"no filter": {}, "20 built-in filters": builtins(), "a program, all events": program()}
-    print(report(compare(variants, chosen.rounds, chosen.messages)))
+    with peer_directory() as folder, running_rspamd(folder) as url:
+        variants["rspamd"] = {"bench/rspamd": Filter(kind=Rspamd(url=url))}
+        print(report(compare(variants, chosen.rounds, chosen.messages)))
 
 
 if __name__ == "__main__":

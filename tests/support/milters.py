@@ -44,7 +44,7 @@ def running_opendkim(folder: Path, key: Path, canonicalization: str = "simple/si
     }
     config = _write(folder / "opendkim.conf", values)
     with ExitStack() as stack:
-        _start(stack, ["opendkim", "-f", "-x", str(config)], folder).wait_for_port(port)
+        _start(stack, ["opendkim", "-f", "-x", str(config)], folder).wait_for_port(port, timeout_seconds=60.0)
         yield f"{LOOPBACK}:{port}"
 
 
@@ -73,9 +73,11 @@ def running_clamav_milter(folder: Path) -> Iterator[str]:
     }
     own: dict[str, object] = {"TemporaryDirectory": folder}
     with ExitStack() as stack:
-        _start(stack, ["clamd", "-c", str(_write(folder / "clamd.conf", daemon | own))], folder).wait_for_socket(socket)
+        _start(stack, ["clamd", "-c", str(_write(folder / "clamd.conf", daemon | own))], folder).wait_for_socket(
+            socket, timeout_seconds=60.0
+        )
         argv = ["clamav-milter", "-c", str(_write(folder / "clamav.conf", milter | own))]
-        _start(stack, argv, folder).wait_for_port(port)
+        _start(stack, argv, folder).wait_for_port(port, timeout_seconds=60.0)
         yield f"{LOOPBACK}:{port}"
 
 
@@ -111,7 +113,7 @@ def running_spamass_milter(folder: Path, reject_score: int = 10) -> Iterator[str
     with ExitStack() as stack:
         _start(stack, ["spamd", *daemon], folder).wait_for_port(port, timeout_seconds=30.0)
         wait_until(lambda: b"SPAMD" in _ping(port), "spamd's answer", 30.0)
-        _start(stack, argv, folder).wait_for_socket(socket)
+        _start(stack, argv, folder).wait_for_socket(socket, timeout_seconds=60.0)
         yield f"unix:{socket}"
 
 

@@ -74,5 +74,5 @@ def running_rspamd(folder: Path, key: Path | None = None) -> Iterator[str]:
     (folder / "tld").write_text("test\ncom\n")
     argv = [find_program("rspamd"), "-f", "-i", "-u", "root", "-g", "root", "-c", str(folder / "rspamd.conf")]
     with PeerProcess(argv, folder / "rspamd.log") as process:
-        process.wait_for_port(port)
+        process.wait_for_port(port, timeout_seconds=60.0)
         yield f"http://{LOOPBACK}:{port}"
