@@ -17,7 +17,7 @@ SEED ?=
 pytest := $(bin)/python -m pytest
 in_process := not integration and not crash and not slow
 
-.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency bench-queue bench-filters ledger ledger-compare monitoring monitoring-files monitoring-pictures crds chart image lock clean kube-tools cluster-up cluster-env cluster-down
+.PHONY: help setup packages run test fast slow lint types layers fmt fuzz bench bench-scale bench-latency bench-operator bench-queue bench-filters ledger ledger-compare monitoring monitoring-files monitoring-pictures crds chart image lock clean kube-tools cluster-up cluster-env cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ ledger: setup packages ## break a pool at random for MINUTES, and balance its bo
 
 ledger-compare: setup packages ## cut the power of Paquebot, Postfix, Exim and OpenSMTPD: who kept what (root)
 	@$(bin)/python -m tests.faults.ledger.compare
+
+bench-operator: setup packages kube-tools ## the operator: from a change to its effect, many MailDomains (root; ten minutes)
+	@$(bin)/python -m bench.operator
 
 kube-tools: ## build the programs of the test cluster, once (minutes; needs Go)
 	@tools/kube >/dev/null || true

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .control_plane import ControlPlane
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-_SECONDS = {"kube_programs": 180, "apiserver": 180, "start_apiserver": 180, "cluster": 600}
+_SECONDS = {"kube_programs": 180, "apiserver": 400, "start_apiserver": 400, "cluster": 600}
 
 
 @pytest.hookimpl(tryfirst=True)
