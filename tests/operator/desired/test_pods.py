@@ -146,6 +146,8 @@ def test_a_config_change_starts_no_pods_anew() -> None:
         {"listeners": [listener(address="::")]},
         {"listeners": [listener(), listener("more", 2526)]},
         {"listeners": [listener("renamed")]},
+        {"listeners": [listener(proxyProtocol={"trusted": ["192.0.2.0/24"]})]},
+        {"listeners": [listener(tls={"mode": "Implicit", "certificateRefs": [{"name": "tls"}]})]},
         {"queue": {"backend": "Memory"}},
     ],
 )
