@@ -38,10 +38,10 @@ class Holder:
         """Begin to hold a message."""
         return Held(self)
 
-    def open(self) -> int:
-        """Make a file without a name; its descriptor. Blocks. Raises OSError."""
+    def open(self) -> "_File":
+        """Make a file without a name. Blocks. Raises OSError."""
         with tempfile.TemporaryFile(dir=self._folder, buffering=0) as file:
-            return os.dup(file.fileno())
+            return _File(os.dup(file.fileno()))
 
     def take(self, size: int) -> None:
         """Take room on the disk.
@@ -58,6 +58,21 @@ class Holder:
         self._free += size
 
 
+class _File:
+    """A descriptor, closed when nobody has it any more: a thread that still writes has it, whoever was cancelled.
+
+    Closed under that thread, the number could be another file's by then.
+    """
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
 class Held:
     """Content of one message (implements ``Content``)."""
 
@@ -66,7 +81,7 @@ class Held:
         self._head = bytearray()
         self._waiting = bytearray()
         self._on_disk = 0
-        self._descriptor = -1
+        self._file: _File | None = None
 
     @property
     def size(self) -> int:
@@ -112,11 +127,10 @@ class Held:
             raise HoldError(f"content can't be held: {error.strerror}") from error
 
     def _append(self, content: bytes, offset: int) -> None:
-        if self._descriptor < 0:
-            self._descriptor = self._holder.open()
+        file = self._file = self._file or self._holder.open()
         view = memoryview(content)
         while view:
-            written = os.pwrite(self._descriptor, view, offset)
+            written = os.pwrite(file.descriptor, view, offset)
             view, offset = view[written:], offset + written
 
     async def read(self, offset: int, count: int) -> bytes:
@@ -132,16 +146,18 @@ class Held:
             return found
         try:
             at = max(offset - len(self._head), 0)
-            return found + await asyncio.to_thread(os.pread, self._descriptor, missing, at)
+            return found + await asyncio.to_thread(_read, self._file, missing, at)
         except OSError as error:
             raise HoldError(f"held content can't be read: {error.strerror}") from error
 
     def close(self) -> None:
         """Forget it; harmless a second time."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self._file = None
         self._holder.give_back(self._on_disk)
         self._on_disk = 0
         self._head.clear()
         self._waiting.clear()
+
+
+def _read(file: _File | None, count: int, offset: int) -> bytes:
+    return b"" if file is None else os.pread(file.descriptor, count, offset)

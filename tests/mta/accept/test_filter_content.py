@@ -1,8 +1,11 @@
 """Filters of content: what they are given, what their changes do, and where the content waits meanwhile."""
 
+import asyncio
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -213,6 +216,30 @@ async def test_room_is_given_back(tmp_path: Path) -> None:
         assert await held.read(MEMORY_BYTES - 5, 10) == BIG[MEMORY_BYTES - 5 : MEMORY_BYTES + 5]
         assert await held.read(held.size - 3, 100) == BIG[-3:]
         held.close()
+
+
+async def test_a_file_that_a_thread_still_writes_is_not_closed_under_it(tmp_path: Path) -> None:
+    """Its number could be another file's by then: the queue's."""
+    gate, entered = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    class Slow(Holder):
+        def open(self) -> Any:
+            file = super().open()
+            seen.append(file.descriptor)
+            entered.set()
+            gate.wait(5)
+            return file
+
+    held = Slow(tmp_path).hold()
+    held.write(BIG)
+    writing = asyncio.create_task(held.flush())
+    await asyncio.to_thread(entered.wait, 5)
+    writing.cancel()
+    held.close()
+    assert os.fstat(seen[0])
+    gate.set()
+    await asyncio.gather(writing, return_exceptions=True)
 
 
 async def test_a_client_that_goes_while_filters_are_asked_leaves_nothing_behind() -> None:
