@@ -3,6 +3,9 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
+# Tests start the service hundreds of times: without files of byte code it would be compiled each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 bin := .venv/bin
 python_paths := mta operator tests $(wildcard bench monitoring)
 packages := paquebot_mta paquebot_operator tests $(wildcard bench monitoring)
