@@ -75,13 +75,14 @@ def test_reports_are_recorded_in_order_and_can_be_replayed(filtered: Paquebot, d
     assert all(line in heard for line in told if "link-connect" in line)
 
 
-def test_a_filter_that_is_killed_costs_a_451_and_nothing_else(filtered: Paquebot, directory: Path) -> None:
+def test_a_filter_that_is_killed_costs_a_4yz_and_nothing_else(filtered: Paquebot, directory: Path) -> None:
     pid = next(pid for pid in _children(filtered) if "heard" in _command_line(pid))
     os.kill(pid, signal.SIGSTOP)
     os.kill(pid, signal.SIGKILL)
     filtered.wait_for_log("filter.crashed", filter="probe")
     run = filtered.send("joe@else.test", [ALICE])
-    assert run.returncode == 0 or "451 4.7.1" in run.transcript
+    # It may be back by then; a session can't begin without a filter of connections, which is told by a 421.
+    assert run.returncode == 0 or "451 4.7.1" in run.transcript or "421 4.7.1" in run.transcript
     filtered.wait_for_log("filter.started", 2, filter="probe")
     filtered.wait_for(filtered.is_ready, "readiness")
     filtered.send("joe@else.test", [ALICE]).checked()
