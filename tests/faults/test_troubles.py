@@ -110,6 +110,7 @@ class Senders:
 def test_modes_that_change_under_load_lose_nothing_and_cost_nothing(paquebot: BoundPaquebot) -> None:
     """OpenSMTPD once spun for ever when its queue's permissions were changed while it ran."""
     pods = paquebot.directory / "spool" / "v1" / "pods"
+    usual = cpu_share(paquebot)
     with Senders(paquebot) as senders:
         paquebot.wait_for(lambda: len(senders.acked) >= 10, "acknowledgements", 30.0)
         pods.chmod(0o000)
@@ -126,7 +127,7 @@ def test_modes_that_change_under_load_lose_nothing_and_cost_nothing(paquebot: Bo
     assert {f"Subject: {subject}".encode() for subject in (*senders.acked, "after")} <= arrived
     assert senders.refused
     assert all(refusal.startswith("451 b'4.3.0") for refusal in senders.refused)
-    assert alone < MOST_CPU_SHARE
+    assert alone < 2 * usual + MOST_CPU_SHARE
     assert with_clients < 10 * MOST_CPU_SHARE  # what forty refused sessions a second cost is in it
     for event in ("queue.circuit-open", "queue.circuit-closed"):
         assert len(paquebot.log_lines(event=event)) == 1
@@ -159,6 +160,7 @@ def is_taken(paquebot: BoundPaquebot) -> bool:
 def test_without_descriptors_it_waits_and_does_not_spin(paquebot: BoundPaquebot) -> None:
     pid = paquebot.process.pid
     held: list[socket.socket] = []
+    usual = cpu_share(paquebot)
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest_descriptor(pid) + 8, limits[1]))
     try:
@@ -166,7 +168,7 @@ def test_without_descriptors_it_waits_and_does_not_spin(paquebot: BoundPaquebot)
             held.append(socket.create_connection((LOOPBACK, paquebot.ports.mx), timeout=5.0))
         greeted = sum(is_greeted(each) for each in held)
         assert greeted < 40, "there were descriptors left"
-        assert cpu_share(paquebot) < 2 * MOST_CPU_SHARE
+        assert cpu_share(paquebot) < 2 * usual + MOST_CPU_SHARE
     finally:
         for each in held:
             each.close()

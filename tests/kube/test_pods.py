@@ -19,7 +19,7 @@ from paquebot_operator.desired import Context, config_secrets, desired_objects
 from paquebot_operator.desired.metadata import Manifest, selector_labels
 from tests.operator.builders import Json, compiled, domain, service
 from tests.operator.desired.services import listener, mail_service
-from tests.support.processes import wait_until
+from tests.support.processes import PeerError, wait_until
 
 from .cluster import Cluster
 from .fixtures import RESTRICTED
@@ -47,7 +47,7 @@ class Pool:
     def configure(self, *domains: Json) -> None:
         """Write the configuration, as the operator would."""
         files = compiled(service(**SPEC), *domains).files
-        self.apply(*config_secrets(self.service, files))
+        self.apply(*(_without_owner(each) for each in config_secrets(self.service, files)))
 
     def apply(self, *manifests: Manifest) -> None:
         self.cluster.api.apply(*manifests, namespace=self.namespace)
@@ -58,8 +58,16 @@ class Pool:
         return [pod for pod in found if not ready or _is_ready(pod)]
 
     def wait_for(self, number: int) -> list[Manifest]:
-        wait_until(lambda: len(self.pods()) == number, f"{number} ready pods", timeout_seconds=READY_SECONDS)
+        try:
+            wait_until(lambda: len(self.pods()) == number, f"{number} ready pods", timeout_seconds=READY_SECONDS)
+        except PeerError as error:
+            raise PeerError(f"{error}; there is:\n{self.overview()}") from None
         return self.pods()
+
+    def overview(self) -> str:
+        """Its pods, and what happened to them."""
+        kubectl = self.cluster.api.kubectl
+        return kubectl("get", "pods", "-n", self.namespace, "-o", "wide") + kubectl("events", "-n", self.namespace)
 
     def inside(self, pod: Manifest, program: str) -> Any:
         """What a Python program prints in a pod, as JSON."""
