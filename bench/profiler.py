@@ -57,9 +57,9 @@ def profile(
 
 
 def worker_of(session: int) -> int:
-    """Choose the process to look at: the first worker, or the only process."""
-    workers = sorted(found.pid for found in processes_of(session) if found.parent == session)
-    return workers[0] if workers else session
+    """Choose the process to look at: the first worker, which is nobody's parent, or the only process."""
+    found = processes_of(session)
+    return min({each.pid for each in found} - {each.parent for each in found})
 
 
 def _sample(
