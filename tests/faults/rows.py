@@ -331,7 +331,7 @@ ROWS = (
         33,
         "a million messages at the start",
         "ready in time, memory bounded",
-        reason="It takes too long for a test: `make bench-queue` measures it, and this page prints the figures.",
+        reason="It takes too long for a test: `make bench-queue` measures it.",
     ),
     Row(
         34,
