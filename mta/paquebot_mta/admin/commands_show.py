@@ -3,8 +3,8 @@
 import heapq
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import click
 import msgspec
@@ -26,6 +26,7 @@ HOST_COLUMNS = ("worker", "address", "name", "routes", "open", "idle", "last err
 HOST_FOLDING = ("name", "last error")
 FILTER_COLUMNS = ("worker", "filter", "kind", "mode", "where", "waiting", "answered", "failed", "trouble")
 FILTER_FOLDING = ("where", "trouble")
+_Entry = TypeVar("_Entry", RouteEntry, HostEntry, FilterEntry)
 STATUS_COLUMNS = ("worker", "pid", "state", "paused", "generation", "digest", "listeners", "reasons")
 STATUS_FOLDING = ("listeners", "reasons")
 
@@ -153,19 +154,30 @@ def routes(workers: Workers, form: str | None) -> None:
     Example:
         paquebot show routes
     """
-    found = [(worker, each) for worker, all_ in workers.each(_routes) for each in all_]
-    if form:
-        print_json([_named(worker, route) for worker, route in found], lines=form == "jsonl")
-    else:
-        print_table(ROUTE_COLUMNS, (_route_row(worker, route) for worker, route in found), if_empty="no routes")
+    _print_all(workers, form, _routes, _route_row, ROUTE_COLUMNS, if_empty="no routes")
 
 
 def _routes(worker: Worker) -> list[RouteEntry]:
     return worker.get("/routes", list[RouteEntry])
 
 
-def _named(worker: Worker, route: RouteEntry | HostEntry | FilterEntry) -> dict[str, Any]:
-    return {"worker": worker.name, **msgspec.to_builtins(route)}
+def _print_all(
+    workers: Workers,
+    form: str | None,
+    ask: Callable[[Worker], list[_Entry]],
+    row: Callable[[Worker, _Entry], tuple[str, ...]],
+    columns: Sequence[str],
+    *,
+    folding: Sequence[str] = (),
+    if_empty: str,
+) -> None:
+    """Print what each worker has of something."""
+    found = [(worker, each) for worker, all_ in workers.each(ask) for each in all_]
+    if form:
+        named = [{"worker": worker.name, **msgspec.to_builtins(each)} for worker, each in found]
+        print_json(named, lines=form == "jsonl")
+    else:
+        print_table(columns, (row(worker, each) for worker, each in found), folding=folding, if_empty=if_empty)
 
 
 def _route_row(worker: Worker, route: RouteEntry) -> tuple[str, ...]:
@@ -192,12 +204,7 @@ def hosts(workers: Workers, form: str | None) -> None:
     Example:
         paquebot show hosts
     """
-    found = [(worker, each) for worker, all_ in workers.each(_hosts) for each in all_]
-    if form:
-        print_json([_named(worker, host) for worker, host in found], lines=form == "jsonl")
-    else:
-        rows = (_host_row(worker, host) for worker, host in found)
-        print_table(HOST_COLUMNS, rows, folding=HOST_FOLDING, if_empty="no hosts")
+    _print_all(workers, form, _hosts, _host_row, HOST_COLUMNS, folding=HOST_FOLDING, if_empty="no hosts")
 
 
 def _hosts(worker: Worker) -> list[HostEntry]:
@@ -214,12 +221,7 @@ def filters(workers: Workers, form: str | None) -> None:
     Example:
         paquebot show filters
     """
-    found = [(worker, each) for worker, all_ in workers.each(_filters) for each in all_]
-    if form:
-        print_json([_named(worker, each) for worker, each in found], lines=form == "jsonl")
-    else:
-        rows = (_filter_row(worker, each) for worker, each in found)
-        print_table(FILTER_COLUMNS, rows, folding=FILTER_FOLDING, if_empty="no filters")
+    _print_all(workers, form, _filters, _filter_row, FILTER_COLUMNS, folding=FILTER_FOLDING, if_empty="no filters")
 
 
 def _filters(worker: Worker) -> list[FilterEntry]:
