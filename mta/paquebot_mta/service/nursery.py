@@ -55,11 +55,6 @@ class Nursery:
         if worker in self._ends and not self._lost:
             self._tell("signal", worker, number)
 
-    def close(self) -> None:
-        """Let the nursery end, with whoever still works there."""
-        asyncio.get_running_loop().remove_reader(self._channel.fileno())
-        self._channel.close()
-
     def _tell(self, word: str, *numbers: int) -> None:
         try:
             if self._lost:
@@ -158,7 +153,7 @@ class _Cradle:
         if pid == 0:
             os._exit(self._live(worker))
         self._pids[worker] = pid
-        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, worker + 1)
+        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, worker)
 
     def _live(self, worker: int) -> int:
         """What a new worker does."""
@@ -178,8 +173,7 @@ class _Cradle:
             sys.stdout.flush()
             sys.stderr.flush()
 
-    def _bury(self, mark: int, fd: int) -> None:
-        worker = mark - 1
+    def _bury(self, worker: int, fd: int) -> None:
         _, status = os.waitpid(self._pids.pop(worker), 0)
         self._selector.unregister(fd)
         os.close(fd)
