@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,10 @@ import pytest
 from tests.faults.books import Balance, balance, token_of
 from tests.faults.pods import DEFAULTS, Pod, Pool, running_pool
 from tests.faults.tracing import Injection
-from tests.support.dns_server import DnsServer
 from tests.support.fake_mx import FakeMx
 from tests.support.load import Load, Witness
-from tests.support.loop_thread import in_thread
 from tests.support.paquebot_config import FAR, PaquebotSettings
-from tests.support.processes import LOOPBACK, peer_directory, wait_until
+from tests.support.processes import wait_until
 from tests.support.requirements import needs_programs
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
@@ -35,22 +33,9 @@ STEPS_SECONDS = 15.0
 
 
 @pytest.fixture
-def far_mx() -> Iterator[FakeMx]:
-    with in_thread(FakeMx()) as server:
-        yield server
-
-
-@pytest.fixture
-def settings(far_mx: FakeMx) -> Iterator[PaquebotSettings]:
-    zones = {FAR: {"MX": [f"10 mx.{FAR}."]}, f"mx.{FAR}": {"A": [LOOPBACK]}}
-    with in_thread(DnsServer(zones)) as dns:
-        yield PaquebotSettings(resolver_port=dns.port, outbound_port=far_mx.port, grace_seconds=5.0)
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with peer_directory() as path:
-        yield path
+def settings(settings: PaquebotSettings) -> PaquebotSettings:
+    """With a short drain."""
+    return replace(settings, grace_seconds=5.0)
 
 
 def fill(pod: Pod, name: str, messages: int = 20) -> Witness:

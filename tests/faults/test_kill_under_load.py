@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +17,11 @@ import pytest
 
 from paquebot_mta.config.service import Queue
 from tests.faults.books import Balance, balance
-from tests.support.dns_server import DnsServer
 from tests.support.fake_mx import FakeMx
 from tests.support.fake_mx_script import Script
 from tests.support.load import Load, Witness, run_load
-from tests.support.loop_thread import in_thread
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import ALICE, FAR, PaquebotSettings
-from tests.support.processes import LOOPBACK, peer_directory
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
 
@@ -35,25 +31,6 @@ IN_FLIGHT = 5 + 7
 """Connections of a route, and local deliveries of a user, at their default limits: what a kill can hit at once."""
 
 REFUSING = Script(replies={"RCPT": "450 4.2.1 not now"})
-
-
-@pytest.fixture
-def far_mx() -> Iterator[FakeMx]:
-    with in_thread(FakeMx()) as server:
-        yield server
-
-
-@pytest.fixture
-def settings(far_mx: FakeMx) -> Iterator[PaquebotSettings]:
-    zones = {FAR: {"MX": [f"10 mx.{FAR}."]}, f"mx.{FAR}": {"A": [LOOPBACK]}}
-    with in_thread(DnsServer(zones)) as dns:
-        yield PaquebotSettings(resolver_port=dns.port, outbound_port=far_mx.port)
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with peer_directory() as path:
-        yield path
 
 
 class Storm:

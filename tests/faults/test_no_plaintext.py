@@ -20,14 +20,12 @@ import pytest
 
 from paquebot_mta.config.service import Queue
 from tests.faults.books import balance
-from tests.support.dns_server import DnsServer
 from tests.support.fake_mx import FakeMx
 from tests.support.fake_mx_script import Script
 from tests.support.load import Load, Witness, run_load
 from tests.support.loop_thread import in_thread
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import FAR, PaquebotSettings
-from tests.support.processes import LOOPBACK, peer_directory
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 
@@ -59,16 +57,9 @@ def far_mx() -> Iterator[FakeMx]:
 
 
 @pytest.fixture
-def settings(far_mx: FakeMx) -> Iterator[PaquebotSettings]:
-    zones = {FAR: {"MX": [f"10 mx.{FAR}."]}, f"mx.{FAR}": {"A": [LOOPBACK]}}
-    with in_thread(DnsServer(zones)) as dns:
-        yield PaquebotSettings(resolver_port=dns.port, outbound_port=far_mx.port, workers=2, queue=way(0))
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with peer_directory() as path:
-        yield path
+def settings(settings: PaquebotSettings) -> PaquebotSettings:
+    """Of several workers, each queue sealed."""
+    return replace(settings, workers=2, queue=way(0))
 
 
 def found_below(spool: Path) -> list[str]:

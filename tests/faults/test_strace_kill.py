@@ -10,19 +10,18 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
 from tests.faults.books import Balance, balance, token_of
 from tests.faults.tracing import Injection, TracedPaquebot, running_traced
-from tests.support.dns_server import DnsServer
 from tests.support.fake_mx import FakeMx
 from tests.support.load import Load, Witness, run_load
-from tests.support.loop_thread import in_thread
 from tests.support.paquebot_config import ALICE, FAR, PaquebotSettings
-from tests.support.processes import LOOPBACK, PeerError, peer_directory, wait_until
+from tests.support.processes import PeerError, peer_directory, wait_until
 from tests.support.requirements import needs_programs
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(3_600), needs_programs("strace")]
@@ -43,16 +42,9 @@ START_CALLS = ("pwrite", "fdatasync", "fsync", "mkdir", "rename", "unlink")
 
 
 @pytest.fixture
-def far_mx() -> Iterator[FakeMx]:
-    with in_thread(FakeMx()) as server:
-        yield server
-
-
-@pytest.fixture
-def settings(far_mx: FakeMx) -> Iterator[PaquebotSettings]:
-    zones = {FAR: {"MX": [f"10 mx.{FAR}."]}, f"mx.{FAR}": {"A": [LOOPBACK]}}
-    with in_thread(DnsServer(zones)) as dns:
-        yield PaquebotSettings(resolver_port=dns.port, outbound_port=far_mx.port, grace_seconds=5.0)
+def settings(settings: PaquebotSettings) -> PaquebotSettings:
+    """With a short drain."""
+    return replace(settings, grace_seconds=5.0)
 
 
 class Trial:

@@ -5,7 +5,6 @@ On loopback all pods of a MailService share the listeners' ports, as the workers
 
 from __future__ import annotations
 
-import http.client
 import json
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paquebot_mta.config.codec import digest
+from tests.support.http_client import fetch, is_ok
 from tests.support.processes import LOOPBACK, PeerError, PeerProcess, free_port
 
 from .control_plane import ControlPlane
@@ -48,20 +48,11 @@ class RealPod:
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Ask its admin port. Raises OSError when nothing listens."""
-        connection = http.client.HTTPConnection(LOOPBACK, self.admin_port, timeout=5.0)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
+        return fetch(self.admin_port, path)
 
     def is_ready(self) -> bool:
         """Whether it says that it is ready."""
-        try:
-            return self.get("/readyz")[0] == 200
-        except (OSError, http.client.HTTPException):
-            return False
+        return is_ok(self.admin_port, "/readyz")
 
     def config(self) -> dict[str, Any]:
         """What its admin port says of its configuration."""

@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from .control_plane import ControlPlane
 from .mini_kubelet import mirrored_pods
-from .operator_case import SERVICE, Case, eventually, install_definitions, mail_domain, mail_service
+from .operator_case import SERVICE, Case, eventually, mail_domain, mail_service
 from .operator_process import running_operator
-
-
-@pytest.fixture(scope="module")
-def plane(apiserver: ControlPlane) -> ControlPlane:
-    install_definitions(apiserver)
-    return apiserver
-
-
-@pytest.fixture
-def case(plane: ControlPlane, tmp_path: Path) -> Iterator[Case]:
-    case = Case(plane, plane.api.new_namespace(), tmp_path)
-    yield case
-    case.rest.close()
 
 
 def test_a_domain_is_programmed_in_every_pod_and_removed_again(case: Case) -> None:

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from paquebot_operator.desired.names import config_secret_name
 
-from .control_plane import ControlPlane
 from .mini_kubelet import mirrored_pods
-from .operator_case import SERVICE, Case, eventually, install_definitions, mail_domain, mail_service
+from .operator_case import SERVICE, Case, eventually, mail_domain, mail_service
 from .operator_process import running_operator
 
 INDEX = config_secret_name(SERVICE, "index")
 SOON = 10.0
 MERGE = "application/merge-patch+json"
-
-
-@pytest.fixture(scope="module")
-def plane(apiserver: ControlPlane) -> ControlPlane:
-    install_definitions(apiserver)
-    return apiserver
-
-
-@pytest.fixture
-def case(plane: ControlPlane, tmp_path: Path) -> Iterator[Case]:
-    case = Case(plane, plane.api.new_namespace(), tmp_path)
-    yield case
-    case.rest.close()
 
 
 def edit(case: Case, kind: str, name: str, api_version: str, change: dict[str, Any]) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from .control_plane import ControlPlane
 from .mini_kubelet import mirrored_pods
-from .operator_case import SERVICE, Case, eventually, install_definitions, mail_domain, mail_service
+from .operator_case import SERVICE, Case, eventually, mail_domain, mail_service
 from .operator_process import OperatorProcess, running_operator
 from .severed import severable
 
@@ -23,18 +20,11 @@ ALIASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def plane(apiserver: ControlPlane) -> ControlPlane:
-    install_definitions(apiserver)
-    return apiserver
-
-
 @pytest.fixture
-def case(plane: ControlPlane, tmp_path: Path) -> Iterator[Case]:
-    case = Case(plane, plane.api.new_namespace(), tmp_path)
+def case(case: Case) -> Case:
+    """With a MailService."""
     case.apply(mail_service())
-    yield case
-    case.rest.close()
+    return case
 
 
 def secret(text: str) -> dict[str, object]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -17,27 +16,13 @@ from paquebot_operator.command import command
 from paquebot_operator.desired.config_secrets import SECRET_TYPE
 from tests.support.processes import free_port
 
-from .control_plane import ControlPlane
 from .mini_kubelet import MirroredPod, mirrored_pods
-from .operator_case import SERVICE, Case, eventually, install_definitions, mail_domain, mail_service
+from .operator_case import SERVICE, Case, eventually, mail_domain, mail_service
 from .operator_process import IMAGE, running_operator
 from .tamper import Asked, Fate, Tamper, passes, tampered
 
 MAX_KILLS = 60
 ALL = {"one.example.test", "two.example.test", "new.example.test"}
-
-
-@pytest.fixture(scope="module")
-def plane(apiserver: ControlPlane) -> ControlPlane:
-    install_definitions(apiserver)
-    return apiserver
-
-
-@pytest.fixture
-def case(plane: ControlPlane, tmp_path: Path) -> Iterator[Case]:
-    case = Case(plane, plane.api.new_namespace(), tmp_path)
-    yield case
-    case.rest.close()
 
 
 class Death:

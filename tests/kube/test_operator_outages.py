@@ -34,13 +34,6 @@ def plane(kube_programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield plane
 
 
-@pytest.fixture
-def case(plane: ControlPlane, tmp_path: Path) -> Iterator[Case]:
-    case = Case(plane, plane.api.new_namespace(), tmp_path)
-    yield case
-    case.rest.close()
-
-
 def takes_mail_for(port: int, domain: str) -> bool:
     """Whether a client is allowed to name a recipient of the domain."""
     with smtplib.SMTP(LOOPBACK, port, timeout=10) as client:

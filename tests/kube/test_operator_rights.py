@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
 import pytest
 
@@ -12,25 +11,18 @@ from paquebot_operator.cluster.permissions import IN_OWN_NAMESPACE, IN_WATCHED_N
 from .api import Manifest
 from .control_plane import ControlPlane
 from .mini_kubelet import mirrored_pods
-from .operator_case import SERVICE, Case, eventually, install_definitions, mail_domain, mail_service
+from .operator_case import SERVICE, Case, eventually, mail_domain, mail_service
 from .operator_process import OperatorProcess
 
 ACCOUNT = "operator"
 RBAC = "rbac.authorization.k8s.io/v1"
 
 
-@pytest.fixture(scope="module")
-def plane(apiserver: ControlPlane) -> ControlPlane:
-    install_definitions(apiserver)
-    return apiserver
-
-
 @pytest.fixture
-def case(plane: ControlPlane, tmp_path: Path) -> Iterator[Case]:
-    case = Case(plane, plane.api.new_namespace(), tmp_path)
+def case(plane: ControlPlane, case: Case) -> Case:
+    """With the operator's account."""
     plane.api.apply(*_account(case.namespace, (*IN_WATCHED_NAMESPACES, *IN_OWN_NAMESPACE)), namespace=case.namespace)
-    yield case
-    case.rest.close()
+    return case
 
 
 def _account(namespace: str, permissions: Iterable[Permission]) -> list[Manifest]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .control_plane import ControlPlane
 from .mini_kubelet import mirrored_pods
-from .operator_case import SERVICE, Case, eventually, install_definitions, mail_domain, mail_service
+from .operator_case import SERVICE, Case, eventually, mail_domain, mail_service
 from .operator_process import OperatorProcess, running_operator
 from .tamper import Asked, Fate, passes, tampered
 
@@ -19,18 +18,11 @@ GOOD = 100
 STORM_SECONDS = 6.0
 
 
-@pytest.fixture(scope="module")
-def plane(apiserver: ControlPlane) -> ControlPlane:
-    install_definitions(apiserver)
-    return apiserver
-
-
 @pytest.fixture
-def case(plane: ControlPlane, tmp_path: Path) -> Iterator[Case]:
-    case = Case(plane, plane.api.new_namespace(), tmp_path)
+def case(case: Case) -> Case:
+    """With a MailService."""
     case.apply(mail_service())
-    yield case
-    case.rest.close()
+    return case
 
 
 def is_ready(case: Case) -> bool:

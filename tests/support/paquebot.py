@@ -6,7 +6,6 @@ lines, the command line and the files it delivers.
 
 from __future__ import annotations
 
-import http.client
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from prometheus_client.samples import Sample
 
 from paquebot_mta.config.directory import write_directory
 
+from .http_client import fetch, is_ok
 from .paquebot_config import PASSWORD, PaquebotSettings, Ports, configuration
 from .processes import LOOPBACK, CommandResult, PeerError, PeerProcess, free_port, run_command, wait_until
 from .smtp_tools import SwaksRun, swaks
@@ -116,20 +116,11 @@ class Paquebot:
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Ask the admin port; return status and body. Raises OSError when nothing listens."""
-        connection = http.client.HTTPConnection(LOOPBACK, self.ports.admin, timeout=5.0)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
+        return fetch(self.ports.admin, path)
 
     def is_ready(self) -> bool:
         """Tell whether it says that it is ready."""
-        try:
-            return self.get("/readyz")[0] == 200
-        except (OSError, http.client.HTTPException):
-            return False
+        return is_ok(self.ports.admin, "/readyz")
 
     def config(self) -> Entry:
         """Return what the admin port says about its configuration."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
 import urllib.parse
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from .http_client import fetch
 from .processes import LOOPBACK, PeerError, PeerProcess, find_program, free_port
 
 SCRAPE_SECONDS = 1
@@ -65,13 +65,7 @@ class Prometheus:
         return bool(targets) and all(each["health"] == "up" for each in targets)
 
     def _fetch(self, path: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=10.0)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
+        return fetch(self.port, path, 10.0)
 
 
 def _points(values: list[tuple[float, str]]) -> tuple[tuple[float, float], ...]:
