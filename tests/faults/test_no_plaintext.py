@@ -71,6 +71,12 @@ def found_below(spool: Path) -> list[str]:
     return hits
 
 
+def in_flight(paquebot: Paquebot) -> int:
+    """How many are with a sender, or wait for a connection."""
+    (stats,) = json.loads(paquebot.cli("show", "stats", "--json").checked().stdout)
+    return int(stats["scheduler.envelope.inflight"])
+
+
 def kill_under_load(paquebot: Paquebot, dice: random.Random, number: int) -> Witness:
     load = Load(
         sessions=8,
@@ -101,6 +107,8 @@ def test_no_crash_leaves_plaintext_and_none_loses_mail(
         keys = json.loads(paquebot.cli("queue", "keys", "--json").checked().stdout)
         assert {key["kid"] for key in keys if key["segments"]} >= {1, 2}
         far_mx.script = Script()
+        # One that is refused at this moment comes back for its next attempt behind the command.
+        paquebot.wait_for(lambda: in_flight(paquebot) == 0, "the end of the first attempts", 60.0)
         paquebot.cli("schedule", "all").checked()
         paquebot.wait_for_empty_queue(120.0)
         assert found_below(spool) == []

@@ -167,10 +167,13 @@ class Paquebot:
         self.process.wait_for(ready, what, timeout_seconds)
 
     def wait_for_empty_queue(self, timeout_seconds: float = 20.0) -> None:
-        """Wait until nothing is left to deliver."""
+        """Wait until nothing is left to deliver; the error shows what is."""
         # The gauge is cheap to poll; the command line has the last word.
-        self.wait_for(lambda: self.metric("paquebot_queue_messages") == 0, "an empty queue", timeout_seconds)
-        wait_until(lambda: not self.queue(), "an empty queue", 5.0)
+        try:
+            self.wait_for(lambda: self.metric("paquebot_queue_messages") == 0, "an empty queue", timeout_seconds)
+            wait_until(lambda: not self.queue(), "an empty queue", 5.0)
+        except PeerError as error:
+            raise PeerError(f"{error}\nleft:\n{self.cli('show', 'queue').stdout[:4_000].decode()}") from None
 
     def wait_for_log(self, event: str, count: int = 1, timeout_seconds: float = 10.0, **fields: object) -> list[Entry]:
         """Wait until so many log lines are there, and return them."""
