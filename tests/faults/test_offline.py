@@ -207,7 +207,7 @@ def test_without_a_service_and_a_volume_the_caller_keeps_it(paquebot: BoundPaque
 @pytest.mark.parametrize(("kind", "when"), [("rename", 2), ("unlink", 2), ("fdatasync", 3)])
 def test_a_service_killed_while_it_takes_loses_nothing(paquebot: BoundPaquebot, kind: str, when: int) -> None:
     """The next start finds the claims of the dead. Twice is possible, never is not."""
-    wanted = []
+    wanted: list[str] = []
     tracer = paquebot.attach(Injection(kind, f"{when}+"))
     deadline = time.monotonic() + 60.0
     while not paquebot.is_dead:  # strace counts for each thread, and how the work falls on threads is chance
