@@ -24,18 +24,20 @@ class Process(ApiValue, frozen=True, kw_only=True):
 
     validations = (
         Rule(
-            cel="self.command.size() > 0 || has(self.image)",
-            message="set command, image or both",
-            holds=lambda process: bool(process.command) or process.image is not None,
+            # The bridge starts the program, and nothing in a cluster knows what an image would start by itself.
+            cel="self.command.size() > 0",
+            message="set command, the program and its arguments (in the image: as its ENTRYPOINT and CMD say)",
+            holds=lambda process: bool(process.command),
         ),
     )
 
     command: Annotated[
-        tuple[Text, ...], Meta(max_length=32, description="Program and arguments; the image's own if empty.")
+        tuple[Text, ...],
+        Meta(max_length=32, description="Program and arguments: in the image, or of this machine in a local run."),
     ] = ()
     image: Annotated[
         Annotated[str, Meta(min_length=1, max_length=512, pattern=NO_SPACE)] | None,
-        Meta(description="Image of its container in a cluster."),
+        Meta(description="Image of its container; needed in a cluster. Its own entry point is not used."),
     ] = None
     resources: Annotated[Resources, Meta(description="CPU, memory and disk of its container.")] = Resources()
     protocol: Annotated[Literal["0.4", "0.5", "0.6", "0.7"], Meta(description="Highest version to speak with it.")] = (

@@ -57,12 +57,9 @@ def directory_of(key: ObjectKey) -> str:
 
 
 def _process(process: filters.Process, scope: Scope, *, local: bool) -> contract.Process:
-    if local and not process.command:
-        message = "without a cluster there are no containers: set command, a program of this machine"
-        scope.report.refuse(names.INVALID, "spec.process.command", message)
-    if not local and (process.image is None or not process.command):
-        message = "in a cluster a program runs in a container of its own: set image, and command as what runs in it"
-        scope.report.refuse(names.INVALID, "spec.process", message)
+    if not local and process.image is None:
+        message = "in a cluster a program runs in a container of its own: set image, one that has the command in it"
+        scope.report.refuse(names.INVALID, "spec.process.image", message)
     return contract.Process(
         command=process.command if local else (),
         socket="" if local else f"{directory_of(scope.report.key)}/{SOCKET}",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from paquebot_mta.config.filters import Builtin, Criterion, Filter, FilterAction, Greylist, Process
-from paquebot_operator.api.decode import decode
+from paquebot_operator.api.decode import ObjectError, decode
 from paquebot_operator.compile.judge import judge
 from paquebot_operator.compile.objects import Objects
 from paquebot_operator.compile.service import compile_service
@@ -139,14 +139,18 @@ def test_a_program_is_a_child_without_a_cluster_and_a_container_in_one(local: bo
     assert kind.socket == ("" if local else "/run/paquebot-filters/default.spam/socket")
 
 
-@pytest.mark.parametrize(
-    ("spec", "local"),
-    [({"command": ["/x"]}, False), ({"image": "example.test/x"}, False), ({"image": "example.test/x"}, True)],
-)
-def test_a_program_that_can_not_be_run_here_is_refused(spec: Json, local: bool) -> None:
-    items = service(listeners=[{"name": "mx", "port": 2525, "filterRefs": REFS}]), mail_filter("spam", process=spec)
-    result = compile_service(Objects.of([decode(each) for each in items], local=local), KEY, now=NOW)
+def test_a_program_without_an_image_is_refused_in_a_cluster_and_says_what_to_write() -> None:
+    item = mail_filter("spam", process={"command": ["/x"]})
+    result = compiled(service(listeners=[{"name": "mx", "port": 2525, "filterRefs": REFS}]), item)
     assert found(result, "MailService", "InvalidFilter").status == "False"
+    told = next(each for each in judge(objects(item), now=NOW).conditions if each.status == "False")
+    assert told.field == "spec.process.image"
+    assert "set image" in told.message
+
+
+def test_an_image_without_a_command_is_refused_for_nobody_knows_what_it_would_start() -> None:
+    with pytest.raises(ObjectError, match="set command, the program and its arguments"):
+        decode(mail_filter("spam", process={"image": "example.test/x"}))
 
 
 def test_a_program_runs_in_the_service_s_pods_so_another_namespace_can_not_bring_one() -> None:
