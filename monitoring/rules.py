@@ -5,11 +5,12 @@ from typing import Any, Final
 
 import yaml
 
+from paquebot_operator.desired.context import RUNBOOKS as RUNBOOK_BASE
+
 HERE: Final = Path(__file__).parent
 SOURCE: Final = HERE / "alerts.yaml"
 TESTS: Final = HERE / "alerts.test.yaml"
 RUNBOOKS: Final = HERE.parent / "docs" / "runbooks"
-RUNBOOK_BASE: Final = "https://paquebot.dev/docs/runbooks"
 _HEAD: Final = "# Made by `make monitoring-files` from monitoring/alerts.yaml; don't edit.\n"
 
 Json = dict[str, Any]

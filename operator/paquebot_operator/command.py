@@ -22,6 +22,7 @@ from paquebot_operator.control.http import serve
 from paquebot_operator.control.logs import log_json
 from paquebot_operator.control.metrics import Metrics
 from paquebot_operator.control.parts import Settings
+from paquebot_operator.desired.context import RUNBOOKS
 from paquebot_operator.handlers.watch import LogIn, watch
 
 END_SECONDS: Final = 2.0
@@ -40,7 +41,9 @@ _log: Final = logging.getLogger("paquebot.operator")
               help="How to reach the API server; in a pod its service account.")  # fmt: skip
 @click.option("--resync-seconds", default=300, type=click.IntRange(10, 3600), show_default=True,
               help="Time between full lists.")  # fmt: skip
+@click.option("--runbook-url", default=RUNBOOKS, show_default=True, help="Where the pages are that alerts lead to.")
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning"]), show_default=True,
+              expose_value=False, callback=lambda _, __, level: log_json(level),
               help="Least level of log lines.")  # fmt: skip
 def command(
     *,
@@ -51,14 +54,13 @@ def command(
     listen: str,
     kubeconfig: Path | None,
     resync_seconds: int,
-    log_level: str,
+    runbook_url: str,
 ) -> None:
     """Run the Kubernetes operator: MailServices, MailDomains and Tables become running MTA pods.
 
     Of several that run with one Lease, one works. Mail flows on while none does.
     """
-    log_json(log_level)
-    settings = Settings(image, namespace, namespaces, float(resync_seconds))
+    settings = Settings(image, namespace, namespaces, float(resync_seconds), runbooks=runbook_url.rstrip("/"))
     try:
         asyncio.run(_run(settings, kubeconfig, Place(namespace, lease), listen))
     except* LeaseLostError as group:

@@ -14,6 +14,7 @@ from paquebot_operator.control.references import References
 from paquebot_operator.control.service_state import Extra
 from paquebot_operator.control.status_queue import StatusQueue
 from paquebot_operator.control.store import Store
+from paquebot_operator.desired.context import RUNBOOKS
 
 
 class Publication(Protocol):
@@ -32,6 +33,7 @@ class Settings:
         namespace: the operator's own.
         namespaces: that are watched; empty is all.
         grace_seconds: a status waits that long for pods to take a change, so that most changes cost one write.
+        runbooks: URL of the pages that alerts lead to.
     """
 
     image: str
@@ -39,6 +41,7 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     resync_seconds: float = 300.0
     grace_seconds: float = 2.0
+    runbooks: str = RUNBOOKS
 
 
 @dataclass(frozen=True)

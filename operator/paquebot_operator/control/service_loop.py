@@ -180,6 +180,7 @@ class ServiceLoop:
             programs=programs_of(config, self._parts.store.filters.items()),
             has_pod_monitors=serves(POD_MONITORS.plural),
             has_prometheus_rules=serves(PROMETHEUS_RULES.plural),
+            runbooks=settings.runbooks,
         )
         manifests = desired_objects(state.service, context)
         namespace, label = self._key.namespace, service_label(self._key.name)

@@ -7,7 +7,6 @@ from paquebot_operator.desired.names import service_label, workload_name
 
 QUEUE_AGE_SHARE = 2
 """Mail that waits for more than half of its time to live is told of while there is time to act."""
-RUNBOOKS = "https://paquebot.dev/docs/runbooks"
 _TARGET_LABEL = SERVICE_LABEL.replace(".", "_").replace("/", "_")
 
 
@@ -17,7 +16,9 @@ def prometheus_rule(service: MailService, context: Context) -> Manifest | None:
     if not context.has_prometheus_rules or "Disabled" in (monitoring.prometheus_rule, monitoring.pod_monitor):
         return None
     name = workload_name(service.metadata.name)
-    rules = [_pods_missing(service), _queue_age(service)] if _wanted_pods(service) else [_queue_age(service)]
+    rules = [_queue_age(service, context)]
+    if _wanted_pods(service):
+        rules.insert(0, _pods_missing(service, context))
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
@@ -32,7 +33,7 @@ def _wanted_pods(service: MailService) -> int:
     return min(service.spec.replicas, scaling.min_replicas) if scaling is not None else service.spec.replicas
 
 
-def _pods_missing(service: MailService) -> Manifest:
+def _pods_missing(service: MailService, context: Context) -> Manifest:
     wanted = _wanted_pods(service)
     return {
         "alert": "PaquebotServicePodsMissing",
@@ -42,12 +43,12 @@ def _pods_missing(service: MailService) -> Manifest:
         "annotations": {
             "summary": f"Fewer than {wanted} pods of MailService {_key(service)} answer.",
             "description": f"It wants {service.spec.replicas} and has {{{{ $value }}}} for fifteen minutes.",
-            "runbook_url": f"{RUNBOOKS}/PaquebotPodDown.md",
+            "runbook_url": f"{context.runbooks}/PaquebotPodDown.md",
         },
     }
 
 
-def _queue_age(service: MailService) -> Manifest:
+def _queue_age(service: MailService, context: Context) -> Manifest:
     limit_seconds = service.spec.queue.ttl_seconds // QUEUE_AGE_SHARE
     oldest = f"min(paquebot_queue_oldest_envelope_timestamp_seconds{_targets(service)})"
     return {
@@ -59,7 +60,7 @@ def _queue_age(service: MailService) -> Manifest:
             "summary": f"Mail of MailService {_key(service)} has spent half of its time to live in the queue.",
             "description": f"The oldest waits for {{{{ $value | humanizeDuration }}}}; after "
             f"{service.spec.queue.ttl_seconds} seconds it goes back to its sender.",
-            "runbook_url": f"{RUNBOOKS}/PaquebotQueueOld.md",
+            "runbook_url": f"{context.runbooks}/PaquebotQueueOld.md",
         },
     }
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from paquebot_operator.api.pods import Resources
 
+RUNBOOKS = "https://paquebot.dev/docs/runbooks"
+
 
 @dataclass(frozen=True)
 class Egress:
@@ -39,6 +41,7 @@ class Context:
         egress: where the configuration in force sends to (``egress_of``).
         programs: filters that it asks (``programs_of``).
         has_pod_monitors, has_prometheus_rules: whether the cluster has these kinds of the Prometheus operator.
+        runbooks: URL of the pages that alerts lead to.
     """
 
     image: str
@@ -47,3 +50,4 @@ class Context:
     programs: tuple[Program, ...] = ()
     has_pod_monitors: bool = False
     has_prometheus_rules: bool = False
+    runbooks: str = RUNBOOKS

@@ -1,6 +1,7 @@
 """What Prometheus is told: the job that dashboards select by, and alerts with the service's own thresholds."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ def test_alerts_have_the_services_own_thresholds() -> None:
 def test_every_alert_has_its_page() -> None:
     pages = [each["annotations"]["runbook_url"].rpartition("/")[2] for each in rules().values()]
     assert all((RUNBOOKS / page).is_file() for page in pages)
+
+
+def test_pages_may_be_a_copy() -> None:
+    context = replace(RICH_CONTEXT, runbooks="https://wiki.example.com/mail")
+    manifest = prometheus_rule(mail_service(), context)
+    assert manifest is not None
+    (group,) = manifest["spec"]["groups"]
+    pages = {each["annotations"]["runbook_url"].rpartition("/")[0] for each in group["rules"]}
+    assert pages == {"https://wiki.example.com/mail"}
 
 
 def test_a_service_without_pods_is_not_missed() -> None:
