@@ -17,6 +17,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
+from msgspec import Struct
+
 from paquebot_mta.spool.disk import Disk
 from paquebot_mta.spool.options import JournalOptions, fault, no_space
 from paquebot_mta.spool.owner import Ownership
@@ -28,16 +30,14 @@ from paquebot_mta.spool.store import SpoolError
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(Struct, frozen=True):
     """Where records lie now, durably."""
 
     segment: Segment
     start: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Append:
+class Append(Struct, frozen=True, eq=False):
     """Records that belong together.
 
     Attributes:
@@ -61,8 +61,7 @@ def append_of(
     essential: bool = False,
 ) -> Append:
     """Make a job for the committer."""
-    length = log_bytes(records)
-    return Append(records, length, settle, essential)
+    return Append(records, log_bytes(records), settle, essential)
 
 
 class LostOwnershipError(OSError):

@@ -16,7 +16,7 @@ from paquebot_mta.spool.health import Circuit
 from paquebot_mta.spool.index import Entry, Index
 from paquebot_mta.spool.log import Log
 from paquebot_mta.spool.options import fault
-from paquebot_mta.spool.packed import lengths_of, message_records
+from paquebot_mta.spool.packed import lengths_of, message_records, plain_bytes
 from paquebot_mta.spool.private import PrivateMessage
 from paquebot_mta.spool.records import Accepted, Done, encode
 from paquebot_mta.spool.sealer import Sealer
@@ -129,11 +129,12 @@ class JournalDraft:
     async def _commit_shared(self, message: Message) -> None:
         chunks = split(self._parts)
         self._parts = []
-        pack = partial(message_records, self._intake.sealer, self._number, chunks, Kind.ACCEPT, Accepted(message, 0))
-        if self._intake.sealer.packs and self.size > _PACKED_INLINE_BYTES:
+        sealer, accepted = self._intake.sealer, Accepted(message, plain_bytes(self.size, len(chunks)))
+        if self.size > _PACKED_INLINE_BYTES and sealer.packs:
+            pack = partial(message_records, sealer, self._number, chunks, Kind.ACCEPT, accepted)
             records = await asyncio.get_running_loop().run_in_executor(self._intake.pool, pack)
         else:
-            records = pack()
+            records = message_records(sealer, self._number, chunks, Kind.ACCEPT, accepted)
 
         def on_settled(placed: Placed | None) -> None:
             if placed is not None:

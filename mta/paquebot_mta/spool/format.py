@@ -47,6 +47,7 @@ _HEADER: Final = struct.Struct(">8sHBBHIQd64s32s")
 _RECORD: Final = struct.Struct(">4sIBBQI")
 _U32: Final = struct.Struct(">I")
 _PADDING: Final = bytes(CHECK_BYTES - 4)
+_CHECK: Final = struct.Struct(f">I{CHECK_BYTES - 4}s")
 RECORD_HEADER_BYTES: Final = _RECORD.size + _U32.size
 OVERHEAD_BYTES: Final = RECORD_HEADER_BYTES + CHECK_BYTES
 
@@ -174,8 +175,9 @@ def encode_record(
     seed: int, seq: int, kind: int, msgid: int, payload: bytes, flags: int = 0
 ) -> tuple[bytes, bytes, bytes]:
     """Spell a record that isn't sealed as three buffers: header, payload, check."""
-    head, crc = encode_record_head(seed, seq, kind, msgid, len(payload), flags)
-    return head, payload, payload_check(payload, crc)
+    fields = _RECORD.pack(RECORD_MAGIC, len(payload), kind, flags, seq, msgid)
+    crc = crc32(fields, seed)
+    return fields + _U32.pack(crc), payload, _CHECK.pack(crc32(payload, crc), _PADDING)
 
 
 def decode_record_head(seed: int, data: bytes | memoryview) -> RecordHead | None:

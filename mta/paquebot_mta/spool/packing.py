@@ -52,7 +52,7 @@ class Packer:
 
     def pack(self, kind: Kind, payload: bytes) -> tuple[bytes, Packing]:
         """Compress a payload if it is worth it: what doesn't get smaller stays as it is."""
-        if self.packing == Packing.PLAIN or len(payload) < _LEAST_BYTES.get(kind, _NEVER_BYTES):
+        if self.packing is Packing.PLAIN or len(payload) < _LEAST_BYTES.get(kind, _NEVER_BYTES):
             return payload, Packing.PLAIN
         packed = self._zstd(payload) if self.packing == Packing.ZSTD else _gzip(payload)
         if len(packed) + _SIZE.size >= len(payload):

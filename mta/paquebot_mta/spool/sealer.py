@@ -34,7 +34,11 @@ def wanted_of(queue: Queue) -> Wanted:
 
 
 class Sealer:
-    """Seals, opens and packs by what is wanted now."""
+    """Seals, opens and packs by what is wanted now.
+
+    Attributes:
+        packs: whether payloads are compressed now.
+    """
 
     def __init__(self, wanted: Wanted | None = None) -> None:
         """Nothing is sealed before ``bind``, for keys may depend on the volume."""
@@ -42,7 +46,7 @@ class Sealer:
         self._volume_id = ""
         self.ring = KeyRing()
         self.packer = Packer(self._wanted.compression)
-        self._packs = self.packs
+        self.packs = self._packs = self.packer.packing != Packing.PLAIN
 
     def bind(self, volume_id: str) -> None:
         """Make the keys, for a volume. Blocks for passphrases."""
@@ -55,11 +59,7 @@ class Sealer:
         # What was packed is still on its way when packing ends: segments that may hold it go on for the process's life.
         self._packs = self._packs or packer.packing != Packing.PLAIN
         self._wanted, self.ring, self.packer = wanted, ring, packer
-
-    @property
-    def packs(self) -> bool:
-        """Whether payloads are compressed now."""
-        return self.packer.packing != Packing.PLAIN
+        self.packs = packer.packing != Packing.PLAIN
 
     def seal(self, header: SegmentHeader) -> tuple[SegmentHeader, Seal]:
         """Complete the header of a new segment.
