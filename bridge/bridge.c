@@ -1,17 +1,24 @@
 /* Puts a filter program behind a unix socket: each connection is a process of it, with the connection as its standard input and
  * output, as OpenSMTPD itself runs filters. Linked statically, it runs in any image, however little is in there.
  *
- *     bridge SOCKET PROGRAM [ARGUMENT ...]
+ *     bridge [--no-network] SOCKET PROGRAM [ARGUMENT ...]
  *     bridge --install TARGET            copies itself, for the container that lays it into a shared directory
  *
  * The socket belongs to whoever starts it and is replaced when it is there already. When a connection ends, its process gets
  * the end of its input, a moment later SIGTERM, then SIGKILL. SIGTERM ends the bridge and all processes.
+ *
+ * With --no-network neither the bridge nor what it starts can make a socket but a unix one. The containers of a pod have one
+ * network together, so nobody but the kernel's system call filter can tell them apart.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +26,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -53,6 +61,31 @@ static int install(const char *target) {
         if (write(to, buffer, (size_t)count) != count) fail(target);
     if (count < 0 || fchmod(to, 0755) < 0 || close(to) < 0) fail(target);
     return 0;
+}
+
+#if defined(__x86_64__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#else
+#define ARCHITECTURE 0 /* not known: nothing is let through, so no filter runs rather than one with a network */
+#endif
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define UNLESS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
+#define ANSWER(error) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error))
+
+/* Other architectures' calls have other numbers, x32's are these with a bit set, and io_uring makes sockets by itself. */
+static void cut_off(void) {
+    struct sock_filter rules[] = {
+        LOAD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0), ANSWER(ENOSYS),
+        LOAD(nr), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1), ANSWER(ENOSYS),
+        UNLESS(__NR_io_uring_setup, 1), ANSWER(ENOSYS),
+        UNLESS(__NR_socket, 3), LOAD(args[0]), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 1, 0), ANSWER(EACCES),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { .len = sizeof rules / sizeof *rules, .filter = rules };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) fail("no_new_privs");
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) fail("seccomp");
 }
 
 static int listen_at(const char *path) {
@@ -168,8 +201,12 @@ static int turn(int listener, int signals, char **argv) {
 
 int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--install") == 0) return install(argv[2]);
+    if (argc > 1 && strcmp(argv[1], "--no-network") == 0) {
+        cut_off();
+        argc--, argv++;
+    }
     if (argc < 3) {
-        fprintf(stderr, "usage: bridge SOCKET PROGRAM [ARGUMENT ...]\n       bridge --install TARGET\n");
+        fprintf(stderr, "usage: bridge [--no-network] SOCKET PROGRAM [ARGUMENT ...]\n       bridge --install TARGET\n");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);

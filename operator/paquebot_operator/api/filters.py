@@ -40,6 +40,9 @@ class Process(ApiValue, frozen=True, kw_only=True):
         Meta(description="Image of its container; needed in a cluster. Its own entry point is not used."),
     ] = None
     resources: Annotated[Resources, Meta(description="CPU, memory and disk of its container.")] = Resources()
+    network: Annotated[
+        bool, Meta(description="Let its container use the pod's network; otherwise it has unix sockets alone.")
+    ] = False
     protocol: Annotated[Literal["0.4", "0.5", "0.6", "0.7"], Meta(description="Highest version to speak with it.")] = (
         "0.7"
     )

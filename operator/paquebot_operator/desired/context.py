@@ -23,12 +23,13 @@ class Egress:
 
 @dataclass(frozen=True)
 class Program:
-    """A filter program: ``name`` is ``NAMESPACE/NAME`` of its MailFilter."""
+    """A filter program: ``name`` is ``NAMESPACE/NAME`` of its MailFilter; ``network``: whether it has the pod's."""
 
     name: str
     image: str
     command: tuple[str, ...]
     resources: Resources
+    network: bool = False
 
 
 @dataclass(frozen=True)

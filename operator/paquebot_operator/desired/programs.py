@@ -34,7 +34,7 @@ def programs_of(config: MtaConfig, filters: Mapping[ObjectKey, MailFilter]) -> t
         process = item.spec.process if item is not None else None
         in_use = isinstance(config.service.filters[name].kind, Process)
         if in_use and process is not None and process.image is not None:
-            found.append(Program(name, process.image, process.command, process.resources))
+            found.append(Program(name, process.image, process.command, process.resources, process.network))
     return tuple(found)
 
 
@@ -74,7 +74,7 @@ def _sidecar(program: Program, service: MailService) -> Manifest:
         image=program.image,
         imagePullPolicy=service.spec.pods.image_pull_policy,
         restartPolicy="Always",
-        command=[f"{BRIDGE_MOUNT}/bridge", f"{OWN_MOUNT}/{SOCKET}", *program.command],
+        command=[f"{BRIDGE_MOUNT}/bridge", *_cut_off(program), f"{OWN_MOUNT}/{SOCKET}", *program.command],
         resources=set_only(requests=requests, limits=limits),
         securityContext={**_security(), "runAsUser": USER_ID},
         volumeMounts=[
@@ -82,6 +82,11 @@ def _sidecar(program: Program, service: MailService) -> Manifest:
             {"name": _volume(program), "mountPath": OWN_MOUNT},
         ],
     )
+
+
+def _cut_off(program: Program) -> list[str]:
+    """The containers of a pod share its network: the bridge takes it from the program."""
+    return [] if program.network else ["--no-network"]
 
 
 def _security() -> Manifest:

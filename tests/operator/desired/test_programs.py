@@ -32,7 +32,13 @@ def test_a_program_is_a_sidecar_that_lives_as_long_as_the_mta_asks() -> None:
     assert install["command"] == ["/opt/paquebot/bin/paquebot-bridge", "--install", "/paquebot/bridge"]
     assert install["image"] == CONTEXT.image
     assert (sidecar["image"], sidecar["restartPolicy"]) == ("registry.example.test/spam:1", "Always")
-    assert sidecar["command"] == ["/paquebot/bridge", "/paquebot-socket/socket", "/spam", "-v"]
+    assert sidecar["command"] == ["/paquebot/bridge", "--no-network", "/paquebot-socket/socket", "/spam", "-v"]
+
+
+def test_a_program_has_the_network_if_it_was_granted() -> None:
+    granted = Program("mail/dns", "registry.example.test/dns:1", ("/dns",), Resources(), network=True)
+    sidecar = template(Context(image="i", operator_namespace="o", programs=(granted,)))["initContainers"][1]
+    assert sidecar["command"] == ["/paquebot/bridge", "/paquebot-socket/socket", "/dns"]
 
 
 def test_a_program_sees_its_socket_and_the_bridge_and_nothing_else() -> None:
@@ -52,7 +58,7 @@ def test_the_mta_finds_the_socket_where_its_configuration_says() -> None:
         "apiVersion": API,
         "kind": "MailFilter",
         "metadata": metadata("spam"),
-        "spec": {"process": {"command": ["/spam"], "image": "registry.example.test/spam:1"}},
+        "spec": {"process": {"command": ["/spam"], "image": "registry.example.test/spam:1", "network": True}},
     }
     listening = service(listeners=[{"name": "mx", "port": 2525, "filterRefs": [{"name": "spam"}]}])
     objects = Objects.of([decode(listening), decode(item)])
@@ -61,8 +67,8 @@ def test_the_mta_finds_the_socket_where_its_configuration_says() -> None:
     kind = config.service.filters["default/spam"].kind
     assert isinstance(kind, Process)
     programs = programs_of(config, objects.filters)
-    assert [(each.name, each.image, each.command) for each in programs] == [
-        ("default/spam", "registry.example.test/spam:1", ("/spam",))
+    assert [(each.name, each.image, each.command, each.network) for each in programs] == [
+        ("default/spam", "registry.example.test/spam:1", ("/spam",), True)
     ]
     found = template(Context(image="i", operator_namespace="o", programs=programs))
     mounts = {mount["mountPath"]: mount["name"] for mount in found["containers"][0]["volumeMounts"]}

@@ -1,6 +1,7 @@
 """The bridge puts any program behind a unix socket, needs nothing in its image, and leaves nothing behind."""
 
 import asyncio
+import errno
 import os
 import re
 import signal
@@ -126,6 +127,48 @@ async def test_a_subscriber_may_be_behind_the_bridge(bridge: Path, folder: Path)
         bus.emit(TxReset(direction="in", session=S, endpoint="mx", msgid=M))
         await until(lambda: (folder / "copy").exists() and (folder / "copy").stat().st_size > 0)
         await subscribers.close()
+
+
+ASK = """
+import socket
+for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, socket.AF_UNIX):
+    try:
+        socket.socket(family, socket.SOCK_DGRAM).close()
+        print(family.name, "made")
+    except OSError as error:
+        print(family.name, error.strerror)
+print(open("/proc/self/status").read().partition("NoNewPrivs:")[2].split()[0], flush=True)
+"""
+
+
+@pytest.mark.parametrize("networks", [True, False])
+def test_without_network_there_are_unix_sockets_alone(bridge: Path, folder: Path, *, networks: bool) -> None:
+    options = [] if networks else ["--no-network"]
+    argv = [str(bridge), *options, str(folder / "socket"), sys.executable, "-c", ASK]
+    with PeerProcess(argv, folder / "log") as process, socket.socket(socket.AF_UNIX) as client:
+        process.wait_for(lambda: (folder / "socket").is_socket(), "the socket")
+        client.connect(str(folder / "socket"))
+        *sockets, privileges = client.makefile().read().splitlines()
+    said = dict(each.split(" ", 1) for each in sockets)
+    assert said["AF_UNIX"] == "made"
+    if networks:
+        assert said["AF_INET"] == "made"
+    else:
+        assert {said[name] for name in said if name != "AF_UNIX"} == {"Permission denied"}
+        assert privileges == "1"
+
+
+IO_URING_SETUP = (
+    "import ctypes; ctypes.CDLL(None, use_errno=True).syscall(425, 1, 0); print(ctypes.get_errno(), flush=True)"
+)
+
+
+def test_without_network_io_uring_makes_no_sockets_either(bridge: Path, folder: Path) -> None:
+    argv = [str(bridge), "--no-network", str(folder / "socket"), sys.executable, "-c", IO_URING_SETUP]
+    with PeerProcess(argv, folder / "log") as process, socket.socket(socket.AF_UNIX) as client:
+        process.wait_for(lambda: (folder / "socket").is_socket(), "the socket")
+        client.connect(str(folder / "socket"))
+        assert int(client.makefile().readline()) == errno.ENOSYS
 
 
 def test_it_is_static_and_installs_itself(bridge: Path, folder: Path) -> None:
