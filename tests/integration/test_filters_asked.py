@@ -79,10 +79,22 @@ def test_a_session_outlives_an_rspamd_that_is_away(directory: Path, settings: Pa
     with running_paquebot(directory / "away", chosen) as paquebot:
         assert "451 4.7.1" in send(paquebot)
         paquebot.wait_for_log("smtp-in.link-disconnect", reason="quit")
+        check_away(paquebot)
         lax = {"rspamd": Filter(kind=Rspamd(url=url, timeout_seconds=2, on_failure="Proceed"))}
         paquebot.change(filters=lax)
         assert "250 2.0.0" in send(paquebot)
         paquebot.wait_for_delivered(ALICE)
+
+
+def check_away(paquebot: Paquebot) -> None:
+    """A service that all pods ask takes none of them away, but everybody can see that it is missing."""
+    assert paquebot.wait_for_log("filter.away", filter="rspamd")
+    status, told = paquebot.get("/readyz")
+    assert status == 200
+    assert b"filter rspamd: it can't be used" in told
+    assert paquebot.metric("paquebot_filter_up", filter="rspamd") == 0.0
+    assert b"it can't be used" in paquebot.cli("show", "filters", "--json").stdout
+    assert b"it can't be used" in paquebot.cli("show", "status", "--json").stdout
 
 
 @needs_programs("opendkim", "perl")

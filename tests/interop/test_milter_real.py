@@ -13,6 +13,7 @@ from paquebot_mta.filter.letter import Letter
 from paquebot_mta.filter.milter.milter import MilterFilter
 from paquebot_mta.mail.ids import Msgid, SessionId
 from paquebot_mta.mail.reply import Reply
+from tests.mta.filter.asked import World
 from tests.support.dkim_verifier import DkimKey
 from tests.support.milters import (
     EICAR,
@@ -46,7 +47,7 @@ async def send(
     address: str, body: bytes = BODY, client: str = CLIENT, header: bytes = HEADER
 ) -> tuple[Decision, bytes]:
     """Go through a session; return the first decision, and the message after all changes."""
-    milter = MilterFilter("milter", Milter(address=address), "mx.example.test", lambda: 1_795_255_200.0)
+    milter = MilterFilter("milter", Milter(address=address), World(now=1_795_255_200.0).tools)
     facts = Facts(
         session=SessionId("00000000000000a1"), endpoint="mx", client_address=client, client_port=4711,
         client_name="mail.else.test", fcrdns="pass", hostname="mx.example.test",

@@ -12,6 +12,7 @@ from paquebot_mta.filter.letter import Letter
 from paquebot_mta.filter.rspamd.rspamd import RspamdFilter
 from paquebot_mta.mail.ids import Msgid, SessionId
 from paquebot_mta.mail.reply import Reply
+from tests.mta.filter.asked import World
 from tests.support.dkim_verifier import DkimKey
 from tests.support.processes import peer_directory
 from tests.support.requirements import needs_programs
@@ -58,7 +59,7 @@ async def judge(scanner: Scanner, extra: bytes = b"", user: str = "") -> tuple[D
     """Return the decision, the changes, and the message as it is after them."""
     message = HEADER + extra + BODY
     letter = Letter(message[: -len(BODY) + 2], message[-len(BODY) + 2 :])
-    rspamd = RspamdFilter("rspamd", Rspamd(url=scanner.url), "mx.example.test")
+    rspamd = RspamdFilter("rspamd", Rspamd(url=scanner.url), World().tools)
     try:
         decision, changes = await rspamd.judge(known(user), letter)
     finally:

@@ -99,7 +99,7 @@ class WorkerApp:
     async def readyz(self, _request: web.Request) -> web.Response:
         """200 or 503 and why."""
         status = self._controls.status()
-        body = {"ready": status.ready, "reasons": status.reasons}
+        body = {"ready": status.ready, "reasons": status.reasons, "warnings": status.warnings}
         return json_response(body, HTTPStatus.OK if status.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def metrics(self, _request: web.Request) -> web.Response:

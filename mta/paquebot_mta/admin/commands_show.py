@@ -283,7 +283,7 @@ def status(workers: Workers, form: str | None) -> None:
 
 def _status_row(found: Status) -> tuple[str, ...]:
     state = "draining" if found.draining else "ready" if found.ready else "not ready"
-    reasons = list(found.reasons)
+    reasons = [*found.reasons, *found.warnings]
     if found.rejected_digest:
         reasons.append(f"configuration {found.rejected_digest[:12]} rejected: {found.rejected_reason}")
     return (

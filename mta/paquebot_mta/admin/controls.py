@@ -130,7 +130,7 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         worker: name of the process; ``pid`` its number.
-        ready: accepts and delivers; ``reasons`` say why not.
+        ready: accepts and delivers; ``reasons`` say why not. warnings: what is out of order all the same.
         listeners: ``name address:port`` of each, as bound.
         rejected_reason: why the newest configuration was refused, empty if it wasn't.
     """
@@ -147,6 +147,7 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel"):
     digest: str
     rejected_digest: str = ""
     rejected_reason: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 class Tells(Protocol):

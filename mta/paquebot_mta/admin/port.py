@@ -7,7 +7,7 @@ of the metrics and counted there. It promises never to change anything.
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, TypeVar
@@ -90,11 +90,12 @@ class AdminPort:
         return _verdict("healthy", reasons)
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """200 if all workers accept and deliver: the kernel gives connections to any of them."""
+        """200 if all workers accept and deliver: the kernel gives connections to any of them; warnings beside."""
         answers = await self._ask(_status)
         unready = [status for status in _statuses(answers) if not status.ready]
         reasons = [f"{status.worker}: {reason}" for status in unready for reason in status.reasons or ("not ready",)]
-        return _verdict("ready", [*_complaints(answers), *reasons])
+        warnings = [f"{status.worker}: {each}" for status in _statuses(answers) for each in status.warnings]
+        return _verdict("ready", [*_complaints(answers), *reasons], {"warnings": warnings})
 
     async def config(self, _request: web.Request) -> web.Response:
         """Which configuration is in use (Config)."""
@@ -146,9 +147,9 @@ def _complaints(answers: Iterable[object]) -> list[str]:
     return [f"{answer.worker}: {answer.error}" for answer in answers if isinstance(answer, Silent)]
 
 
-def _verdict(name: str, reasons: Sequence[str]) -> web.Response:
+def _verdict(name: str, reasons: Sequence[str], more: Mapping[str, Sequence[str]] | None = None) -> web.Response:
     status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-    return json_response({name: not reasons, "reasons": reasons}, status)
+    return json_response({name: not reasons, "reasons": reasons, **(more or {})}, status)
 
 
 def _worker_counts(answering: int, asked: int) -> bytes:

@@ -14,6 +14,7 @@ class BaseFilter:
     kind: Literal["builtin", "proc"] = "builtin"
     judges_content = False
     streams = False
+    shared = False
 
     def __init__(self, name: str, phases: frozenset[Phase] = frozenset()) -> None:
         """Take the name from the configuration, and where it is asked."""

@@ -133,6 +133,7 @@ class Filter(Protocol):
         kind: as filter-report spells it.
         phases: where it is asked; nothing else costs anything. May change while it runs (a program registers late).
         judges_content: whether ``judge`` is wanted before the commit. streams: whether ``open_lines`` is.
+        shared: it asks a service that is the same for all pods.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Filter(Protocol):
     phases: frozenset[Phase]
     judges_content: bool
     streams: bool
+    shared: bool
 
     async def decide(self, phase: Phase, facts: Facts, parameter: str) -> Decision:
         """Decide a phase; parameters as in the protocol (address without <>, ``rdns|src`` for connect).
@@ -157,7 +159,7 @@ class Filter(Protocol):
         """The session ended: nothing more will be asked for it."""
 
     def trouble(self) -> str:
-        """Why it can't answer now, for people; empty while all is well. A pod is not ready meanwhile."""
+        """Why it can't answer now, for people; empty while all is well."""
 
     async def start(self) -> None:
         """Begin, on the event loop; what takes longer goes on in the background. Never raises."""

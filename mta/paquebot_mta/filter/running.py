@@ -20,6 +20,19 @@ from paquebot_mta.table.lookup import Table
 _REASONS: Final[Mapping[type, Refusing]] = {config.Dnsbl: "dnsbl", config.Greylist: "greylist"}
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a filter that is in use can't answer.
+
+    Attributes:
+        blocking: mail is better sent to another pod: it is this one's own program, and its phases fail meanwhile. A
+            service that all pods ask would take all of them away, with listeners that have nothing to do with it.
+    """
+
+    reason: str
+    blocking: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class FilterInfo:
     """One filter, for people.
@@ -177,11 +190,15 @@ class RunningFilters:
             for name, each in plan.filters.items()
         ]
 
-    def troubles(self) -> dict[str, str]:
+    def troubles(self) -> dict[str, Trouble]:
         """Filters in use that can't answer, and why."""
         plan = self._plans[-1] if self._plans else None
-        found = {} if plan is None else {n: each.trouble() for n, each in plan.filters.items() if n in plan.places}
-        return {name: trouble for name, trouble in found.items() if trouble}
+        used = {} if plan is None else {name: each for name, each in plan.filters.items() if name in plan.places}
+        return {
+            name: Trouble(reason, blocking=not each.shared and plan is not None and _fails(plan.settings[name]))
+            for name, each in used.items()
+            if (reason := each.trouble())
+        }
 
     def lost(self) -> int:
         """Reports that programs did not take in time."""
@@ -204,6 +221,11 @@ def _kept(before: Plan, settings: MtaConfig) -> dict[str, Filter]:
         and each.kind == before.settings[name].kind
         and places.get(name) == before.places.get(name)
     }
+
+
+def _fails(each: config.Filter) -> bool:
+    """Whether mail is refused while a filter can't answer."""
+    return each.mode != "Shadow" and getattr(each.kind, "on_failure", "TempFail") != "Proceed"
 
 
 def _spell(places: Places) -> tuple[str, ...]:

@@ -70,7 +70,15 @@ class Filtering:
 
     def reasons(self) -> list[str]:
         """Why the worker is not ready, as far as filters in use are at fault."""
-        return [f"filter {name}: {trouble}" for name, trouble in self.running.troubles().items()]
+        return self._troubles(blocking=True)
+
+    def warnings(self) -> list[str]:
+        """Which filters in use can't answer, although the worker is ready."""
+        return self._troubles(blocking=False)
+
+    def _troubles(self, *, blocking: bool) -> list[str]:
+        found = self.running.troubles().items()
+        return [f"filter {name}: {trouble.reason}" for name, trouble in found if trouble.blocking == blocking]
 
     def read_gauges(self, metrics: Metrics) -> None:
         """Let metrics see who can answer and what waits."""

@@ -185,6 +185,7 @@ class Worker:
             ready=not reasons,
             draining=self._draining,
             reasons=tuple(reasons),
+            warnings=tuple(self._plant.filtering.warnings()) if self._plant is not None else (),
             listeners=tuple(listeners),
             paused=paused,
             generation=config.generation,

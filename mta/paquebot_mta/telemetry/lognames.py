@@ -90,6 +90,8 @@ _OTHERS: Final = (
     LogName("table.reloaded", "table", "info", "a table was read again"),
     LogName("table.error", "table", "warning", "a table can't be read or asked"),
     LogName("filter.started", "filter", "info", "a filter answers"),
+    LogName("filter.away", "filter", "warning", "the service that a filter asks is away; cause says why"),
+    LogName("filter.back", "filter", "info", "it is there again"),
     LogName("filter.crashed", "filter", "error", "a filter ended"),
     LogName("filter.timeout", "filter", "warning", "a filter didn't answer in time"),
     LogName("filter.failed", "filter", "warning", "a filter gave no answer that can be used; reason says why"),

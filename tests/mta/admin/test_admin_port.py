@@ -103,15 +103,24 @@ async def test_a_worker_that_hangs_has_its_deadline(tmp_path: Path, monkeypatch:
 async def test_healthy_and_ready_when_all_workers_are(tmp_path: Path) -> None:
     async with _sockets(tmp_path, FakeControls(0), FakeControls(1)) as paths, _port(*paths) as client:
         assert await _json(client, "/healthz") == (200, {"healthy": True, "reasons": []})
-        assert await _json(client, "/readyz") == (200, {"ready": True, "reasons": []})
+        assert await _json(client, "/readyz") == (200, {"ready": True, "reasons": [], "warnings": []})
 
 
 async def test_one_unready_worker_makes_the_pod_unready_and_says_why() -> None:
     slow = FakeControls(1)
     slow.current = msgspec.structs.replace(slow.current, ready=False, healthy=False, reasons=("queue volume is full",))
     async with _port(FakeControls(0), slow) as client:
-        assert await _json(client, "/readyz") == (503, {"ready": False, "reasons": ["worker-1: queue volume is full"]})
+        unready = {"ready": False, "reasons": ["worker-1: queue volume is full"], "warnings": []}
+        assert await _json(client, "/readyz") == (503, unready)
         assert await _json(client, "/healthz") == (503, {"healthy": False, "reasons": ["worker-1: unhealthy"]})
+
+
+async def test_a_pod_with_warnings_is_ready_and_tells_them() -> None:
+    warned = FakeControls(1)
+    warned.current = msgspec.structs.replace(warned.current, warnings=("filter t/scan: it can't be reached",))
+    told = {"ready": True, "reasons": [], "warnings": ["worker-1: filter t/scan: it can't be reached"]}
+    async with _port(FakeControls(0), warned) as client:
+        assert await _json(client, "/readyz") == (200, told)
 
 
 async def test_the_configuration_in_use_is_the_oldest_and_the_rejection_is_named(tmp_path: Path) -> None:

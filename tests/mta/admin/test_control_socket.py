@@ -84,13 +84,13 @@ async def test_status_health_and_readiness_are_the_controls(client: Client, cont
     assert (await _get(client, "/status"))[1]["worker"] == "worker-0"
     assert (await _get(client, "/config"))[1]["digest"] == "digest-0"
     assert await _get(client, "/healthz") == (200, {"healthy": True})
-    assert await _get(client, "/readyz") == (200, {"ready": True, "reasons": []})
+    assert await _get(client, "/readyz") == (200, {"ready": True, "reasons": [], "warnings": []})
     changes = {"ready": False, "healthy": False, "reasons": ("draining",)}
     controls.current = type(controls.current)(
         **{field: getattr(controls.current, field) for field in controls.current.__struct_fields__} | changes
     )
     assert await _get(client, "/healthz") == (503, {"healthy": False})
-    assert await _get(client, "/readyz") == (503, {"ready": False, "reasons": ["draining"]})
+    assert await _get(client, "/readyz") == (503, {"ready": False, "reasons": ["draining"], "warnings": []})
 
 
 @pytest.mark.parametrize("act", ["schedule", "remove", "suspend", "resume"])

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 from paquebot_mta.filter.contract import Facts
 from paquebot_mta.filter.tools import Tools
+from paquebot_mta.filter.watch import WatchedFilter
 from paquebot_mta.mail.ids import Msgid, SessionId
 from paquebot_mta.resolver.memory import MemoryResolver, Zones
 from paquebot_mta.table.lookup import Table
 from paquebot_mta.telemetry.bus import Bus
+
+from .process.stage import until
 
 SESSION = SessionId("00000000000000a1")
 MSGID = Msgid("508f4cf1")
@@ -48,6 +51,16 @@ def facts(address: str = "192.0.2.1", session: SessionId = SESSION, **known: obj
     for name, value in known.items():
         setattr(found, name, value)
     return found
+
+
+async def told_of(watched: WatchedFilter) -> str:
+    """Start a filter, and give what its watch finds first; the filter is closed."""
+    await watched.start()
+    try:
+        await until(lambda: watched.watched)
+        return watched.trouble()
+    finally:
+        await watched.close()
 
 
 class MemoryContent:

@@ -13,7 +13,7 @@ from paquebot_mta.config.service import MtaConfig, ServiceShard
 from paquebot_mta.filter import build
 from paquebot_mta.filter.base import BaseFilter
 from paquebot_mta.filter.contract import Filter
-from paquebot_mta.filter.running import RunningFilters
+from paquebot_mta.filter.running import RunningFilters, Trouble
 from paquebot_mta.filter.tools import Places, Tools
 from paquebot_mta.mail.ids import SessionId
 from paquebot_mta.telemetry.bus import Bus
@@ -148,10 +148,31 @@ async def test_trouble_counts_where_a_filter_is_in_use(running: RunningFilters) 
     await running.apply(running.plan(settings({"ill": program("/a")}), {}))
     assert running.troubles() == {}
     await running.apply(running.plan(settings({"ill": program("/a")}, "ill"), {}))
-    assert running.troubles() == {"ill": "not well"}
+    assert running.troubles() == {"ill": Trouble("not well", blocking=True)}
     assert [(each.name, each.kind, each.places) for each in running.describe()] == [
         ("ill", "process", ("listener mx",))
     ]
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        config.Filter(kind=config.Process(command=("/a",), on_failure="Proceed")),
+        config.Filter(kind=config.Process(command=("/a",)), mode="Shadow"),
+    ],
+)
+async def test_a_filter_that_mail_goes_on_without_takes_no_pod_away(
+    running: RunningFilters, harmless: config.Filter
+) -> None:
+    await running.apply(running.plan(settings({"ill": harmless}, "ill"), {}))
+    assert running.troubles() == {"ill": Trouble("not well", blocking=False)}
+
+
+async def test_a_service_that_all_pods_ask_takes_none_of_them_away(running: RunningFilters) -> None:
+    plan = running.plan(settings({"ill": program("/a")}, "ill"), {})
+    plan.filters["ill"].shared = True
+    await running.apply(plan)
+    assert running.troubles() == {"ill": Trouble("not well", blocking=False)}
 
 
 async def test_the_end_closes_all(running: RunningFilters) -> None:

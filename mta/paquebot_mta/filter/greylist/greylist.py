@@ -11,12 +11,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final
 
 from paquebot_mta.config.filters import Greylist, Kind, Phase
-from paquebot_mta.filter.base import BaseFilter
 from paquebot_mta.filter.contract import Facts, FilterError
 from paquebot_mta.filter.decisions import PROCEED, Decision, Reject
 from paquebot_mta.filter.greylist.open_store import open_store
 from paquebot_mta.filter.greylist.store import Store, StoreError
 from paquebot_mta.filter.tools import Places, Tools
+from paquebot_mta.filter.watch import WatchedFilter
 from paquebot_mta.mail.outcome import Delivered
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.mailauth.spf import Result, check_spf
@@ -35,23 +35,27 @@ _MAX_WRITES: Final = 1_000
 """Correspondents that wait to be written down; more at once are let go."""
 
 
-class GreylistFilter(BaseFilter):
+class GreylistFilter(WatchedFilter):
     """Decides at RCPT (RFC 6647, 2.4); listens to deliveries to learn whom our users write to."""
+
+    shared = True
 
     def __init__(self, name: str, config: Greylist, tools: Tools, store: Store) -> None:
         """Take the store, which is closed with the filter."""
-        super().__init__(name, frozenset({"rcpt-to"}))
+        super().__init__(name, frozenset({"rcpt-to"}), self._look, tools.bus.emit)
         self._config = config
         self._tools = tools
         self._store = store
         self._writes: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begin to listen."""
+        """Begin to listen, and to watch the store."""
+        await super().start()
         self._tools.bus.subscribe(self)
 
     async def close(self) -> None:
         """Stop listening, and write down what is left."""
+        await super().close()
         self._tools.bus.unsubscribe(self)
         await asyncio.gather(*self._writes, return_exceptions=True)
         await self._store.close()
@@ -69,8 +73,17 @@ class GreylistFilter(BaseFilter):
                 return PROCEED
             wait_seconds = await self._wait(address, facts, parameter.lower())
         except (StoreError, TableError) as error:
+            self._watch.doubt()
             raise FilterError(str(error), "table") from error
+        self._watch.heard()
         return PROCEED if wait_seconds <= 0 else Reject(_come_back(wait_seconds))
+
+    async def _look(self) -> None:
+        """Find out whether the store answers."""
+        try:
+            await self._store.find("", int(self._tools.wall_clock()))
+        except StoreError as error:
+            raise FilterError(str(error), "table") from error
 
     async def _is_allowed(self, address: str) -> bool:
         table = self._tools.tables().get(self._config.allow) if self._config.allow else None

@@ -2,34 +2,36 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from paquebot_mta.config.filters import Kind, Milter, Phase
-from paquebot_mta.filter.base import BaseFilter
 from paquebot_mta.filter.contract import Changes, Content, Facts, FilterError
 from paquebot_mta.filter.decisions import PROCEED, Decision
 from paquebot_mta.filter.milter.connection import Connection, parse_address
 from paquebot_mta.filter.milter.dialogue import Dialogue
 from paquebot_mta.filter.milter.wire import MilterError
 from paquebot_mta.filter.tools import Places, Tools
+from paquebot_mta.filter.watch import WatchedFilter
 from paquebot_mta.mail.ids import SessionId
 
 _T = TypeVar("_T")
+PHASES: Final[frozenset[Phase]] = frozenset({"connect", "helo", "ehlo", "mail-from", "rcpt-to", "data"})
 
 
-class MilterFilter(BaseFilter):
+class MilterFilter(WatchedFilter):
     """Asks a milter; a connection that broke is made anew, and told what the old one knew."""
 
     kind: Literal["builtin", "proc"] = "proc"
     judges_content = True
 
-    def __init__(self, name: str, config: Milter, hostname: str, wall_clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, config: Milter, tools: Tools) -> None:
         """Connect to nothing yet; raises ValueError if the address is none."""
-        super().__init__(name, frozenset[Phase]({"connect", "helo", "ehlo", "mail-from", "rcpt-to", "data"}))
+        super().__init__(name, PHASES, self._greet, tools.bus.emit)
         self._address = parse_address(config.address)
         self._timeout_seconds = config.timeout_seconds
-        self._hostname = hostname
-        self._wall_clock = wall_clock
+        self._hostname = tools.hostname
+        self._wall_clock = tools.wall_clock
+        self.shared = not isinstance(self._address, str)
         self._sessions: dict[SessionId, _Session] = {}
 
     async def decide(self, phase: Phase, facts: Facts, parameter: str) -> Decision:
@@ -49,6 +51,15 @@ class MilterFilter(BaseFilter):
         """Say good-bye for all."""
         for session in tuple(self._sessions):
             self.forget(session)
+        await super().close()
+
+    async def _greet(self) -> None:
+        """Find out whether it is there, and speaks the protocol."""
+        try:
+            connection = await Connection.connect(self._address, self._timeout_seconds)
+        except MilterError as error:
+            raise FilterError(str(error), "protocol") from error
+        connection.close()
 
     async def _do(self, facts: Facts, work: Callable[[Dialogue], Awaitable[_T]]) -> _T:
         """Do one thing of a session after another; whatever goes wrong, its connection is dropped."""
@@ -60,6 +71,7 @@ class MilterFilter(BaseFilter):
                 found = await work(dialogue)
             except BaseException as error:
                 session.drop()
+                self._watch.doubt()
                 match error:
                     case TimeoutError():
                         raise FilterError("no answer in time", "timeout") from error
@@ -68,6 +80,7 @@ class MilterFilter(BaseFilter):
                     case OSError():
                         raise FilterError(f"{type(error).__name__}: {error.strerror}", "crash") from error
                 raise
+            self._watch.heard()
             if session.left:
                 session.drop()
             return found
@@ -114,4 +127,4 @@ async def _step(dialogue: Dialogue, phase: Phase, facts: Facts, parameter: str) 
 def build_milter(name: str, kind: Kind, places: Places, tools: Tools) -> MilterFilter:
     """Make one (implements ``Maker``)."""
     assert isinstance(kind, Milter)
-    return MilterFilter(name, kind, tools.hostname, tools.wall_clock)
+    return MilterFilter(name, kind, tools)

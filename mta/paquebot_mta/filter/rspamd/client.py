@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -27,6 +28,7 @@ class RspamdClient:
         scheme, _, rest = url.partition("://")
         host, _, path = rest.partition("/")
         self._url = f"{scheme}://{host}/{path or 'checkv2'}"
+        self._ping_url = f"{scheme}://{host}/ping"
         self._timeout_seconds = timeout_seconds
         self._session: aiohttp.ClientSession | None = None
 
@@ -56,6 +58,19 @@ class RspamdClient:
                 if len(body) > MAX_BYTES:
                     raise FilterError(f"an answer of more than {MAX_BYTES} bytes", "protocol")
             return bytes(body)
+
+    async def ping(self) -> None:
+        """Find out whether it is there; whatever it answers, it is, unless a gateway says that nobody is behind it.
+
+        Raises:
+            FilterError: it is away.
+        """
+        try:
+            async with self._opened().get(self._ping_url, allow_redirects=False) as response:
+                if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise FilterError(f"status {response.status}", "protocol")
+        except (aiohttp.ClientError, ValueError) as error:
+            raise FilterError(f"{type(error).__name__}: {error}", "crash") from error
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -18,7 +18,7 @@ from paquebot_mta.filter.milter.replies import Modifications, refusal
 from paquebot_mta.filter.milter.wire import PACKET_BYTES, MilterError, PacketReader, packet
 from tests.support.processes import LOOPBACK, free_port, peer_directory
 
-from ..asked import SESSION, MemoryContent, facts
+from ..asked import SESSION, MemoryContent, World, facts
 from .scripted import ScriptedMilter, asked
 from .test_dialogue import LETTER, converse, known
 
@@ -131,7 +131,7 @@ async def test_progress_moves_the_deadline_but_not_for_ever(monkeypatch: pytest.
 
     server = await asyncio.start_server(serve, LOOPBACK, 0)
     config = Milter(address=f"{LOOPBACK}:{server.sockets[0].getsockname()[1]}", timeout_seconds=0.4)
-    milter = MilterFilter("milter", config, "mx.example.test", lambda: 0.0)
+    milter = MilterFilter("milter", config, World().tools)
     began = asyncio.get_running_loop().time()
     try:
         with pytest.raises(FilterError, match="in time"):
@@ -153,7 +153,7 @@ async def test_a_milter_that_hangs_up_or_is_away_is_a_fault() -> None:
 
     server = await asyncio.start_server(hang_up, LOOPBACK, 0)
     for port in (server.sockets[0].getsockname()[1], free_port()):
-        milter = MilterFilter("milter", Milter(address=f"{LOOPBACK}:{port}"), "mx.example.test", lambda: 0.0)
+        milter = MilterFilter("milter", Milter(address=f"{LOOPBACK}:{port}"), World().tools)
         with pytest.raises(FilterError):
             await milter.decide("connect", facts(), "")
     await closed.wait()
@@ -165,7 +165,7 @@ async def test_a_unix_socket_is_reached() -> None:
     with peer_directory() as folder:
         server = await asyncio.start_unix_server(script.accept, folder / "milter.sock")
         config = Milter(address=f"unix:{folder}/milter.sock")
-        milter = MilterFilter("milter", config, "mx.example.test", lambda: 0.0)
+        milter = MilterFilter("milter", config, World().tools)
         assert await milter.decide("connect", facts(), "") == PROCEED
         await milter.close()
         await asyncio.wait(script.serving, timeout=2.0)

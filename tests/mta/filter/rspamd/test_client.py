@@ -15,7 +15,7 @@ from paquebot_mta.filter.rspamd.rspamd import RspamdFilter, build_rspamd
 from paquebot_mta.filter.tools import Places
 from tests.support.processes import LOOPBACK, free_port
 
-from ..asked import MSGID, MemoryContent, World, facts
+from ..asked import MSGID, MemoryContent, World, facts, told_of
 
 LETTER = b"Subject: hi\r\n\r\n" + b"body \r\n" * 40_000
 FINE = b'{"action":"no action","score":1.0,"required_score":15.0}'
@@ -162,10 +162,28 @@ async def test_silence_ends_at_the_deadline() -> None:
 
 
 async def test_an_rspamd_that_is_away_is_a_fault_of_the_filter() -> None:
-    rspamd = RspamdFilter("rspamd", Rspamd(url=f"http://{LOOPBACK}:{free_port()}/"), "mx.example.test")
+    rspamd = RspamdFilter("rspamd", Rspamd(url=f"http://{LOOPBACK}:{free_port()}/"), World().tools)
     with pytest.raises(FilterError):
         await rspamd.judge(KNOWN, MemoryContent(b"\r\n"))
     await rspamd.close()
+
+
+async def test_an_rspamd_that_is_away_is_known_before_mail_comes() -> None:
+    rspamd = RspamdFilter("rspamd", Rspamd(url=f"http://{LOOPBACK}:{free_port()}/"), World().tools)
+    assert "ClientConnectorError" in await told_of(rspamd)
+
+
+@pytest.mark.parametrize(("status", "trouble"), [("200 OK", ""), ("404 Not Found", ""), ("503 No", "status 503")])
+async def test_an_rspamd_is_there_if_it_answers_anything_but_a_gateway_s_no(status: str, trouble: str) -> None:
+    stub = Stub(http(b"pong", status))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        stub.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(stub.answer)
+
+    async with asking(serve) as rspamd:
+        assert trouble in await told_of(rspamd)
+    assert stub.heads[0].startswith("GET /ping ")
 
 
 async def test_one_slow_answer_holds_nobody_else_up() -> None:
