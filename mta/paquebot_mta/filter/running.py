@@ -16,7 +16,10 @@ from paquebot_mta.filter.process.process_filter import ProcessFilter
 from paquebot_mta.filter.tools import Places, Tools
 from paquebot_mta.mail.ids import SessionId
 from paquebot_mta.table.lookup import Table
+from paquebot_mta.telemetry.events import Notice
 
+START_SECONDS: Final = 5.0
+"""How long all filters of a new configuration together may take to be ready before it is in force all the same."""
 _REASONS: Final[Mapping[type, Refusing]] = {config.Dnsbl: "dnsbl", config.Greylist: "greylist"}
 
 
@@ -134,6 +137,7 @@ class RunningFilters:
         self._tools = replace(tools, tables=lambda: self._tables)
         self._plans: list[Plan] = []
         self._loads: dict[str, Load] = {}
+        self._starting: dict[int, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     def plan(self, settings: MtaConfig, tables: Mapping[str, Table]) -> Plan:
@@ -151,14 +155,36 @@ class RunningFilters:
         return Plan(settings, filters, self._loads, self._tools)
 
     async def apply(self, plan: Plan) -> None:
-        """Start what is new, and end what nobody uses any more."""
+        """Start what is new, all at once, and end what nobody uses any more.
+
+        A filter that isn't ready in time goes on in the background.
+        """
         running = self._running()
         plan.on_idle = self._end_unused
         self._plans.append(plan)
-        for each in plan.filters.values():
-            if id(each) not in running:
-                await each.start()
+        starts = [self._begin(name, each) for name, each in plan.filters.items() if id(each) not in running]
+        if starts:
+            await asyncio.wait(starts, timeout=START_SECONDS)
         self._end_unused()
+
+    def _begin(self, name: str, each: Filter) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._started(name, each))
+        self._starting[id(each)] = task
+        task.add_done_callback(lambda _: self._starting.pop(id(each), None))
+        return task
+
+    async def _started(self, name: str, each: Filter) -> None:
+        try:
+            await each.start()
+        except Exception as error:  # a fault of ours in one filter must not keep the others from mail
+            cause = f"filter {name} can't be started: {type(error).__name__}"
+            self._tools.bus.emit(Notice(level="error", event="service.fault", details={"cause": cause}))
+
+    async def _end(self, each: Filter) -> None:
+        if (starting := self._starting.get(id(each))) is not None:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+        await each.close()
 
     def _running(self) -> dict[int, Filter]:
         return {id(each): each for plan in self._plans for each in plan.filters.values()}
@@ -169,7 +195,7 @@ class RunningFilters:
         after = self._running()
         for key, each in before.items():
             if key not in after:
-                task = asyncio.get_running_loop().create_task(each.close())
+                task = asyncio.get_running_loop().create_task(self._end(each))
                 self._ending.add(task)
                 task.add_done_callback(self._ending.discard)
 
@@ -207,7 +233,7 @@ class RunningFilters:
     async def close(self) -> None:
         """End them all."""
         running, self._plans = self._running(), []
-        await asyncio.gather(*(each.close() for each in running.values()), *self._ending, return_exceptions=True)
+        await asyncio.gather(*map(self._end, running.values()), *self._ending, return_exceptions=True)
 
 
 def _kept(before: Plan, settings: MtaConfig) -> dict[str, Filter]:

@@ -93,6 +93,40 @@ async def test_a_filter_that_is_wanted_as_before_goes_on(running: RunningFilters
     assert gone.closed == 1
 
 
+def _slow(name: str, kind: config.Kind, places: Places, tools: Tools) -> Filter:
+    return Slow(name, places)
+
+
+class Slow(Watched):
+    """Never gets ready if it is called hung, breaks if it is called broken."""
+
+    async def start(self) -> None:
+        self.started += 1
+        if self.name == "hung":
+            await asyncio.Event().wait()
+        if self.name == "broken":
+            raise RuntimeError
+
+    async def close(self) -> None:
+        assert self.started, "closed before it was started"
+        await super().close()
+
+
+async def test_filters_start_together_and_one_that_hangs_or_breaks_delays_no_other(
+    running: RunningFilters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "MAKERS", {config.Process: _slow})
+    monkeypatch.setattr("paquebot_mta.filter.running.START_SECONDS", 0.05)
+    names = ("hung", "broken", "a", "b")
+    plan = running.plan(settings({name: program(f"/{name}") for name in names}, *names), {})
+    await asyncio.wait_for(running.apply(plan), 10.0)
+    found = {name: each for name, each in plan.filters.items() if isinstance(each, Slow)}
+    assert {name: each.started for name, each in found.items()} == dict.fromkeys(names, 1)
+    await asyncio.wait_for(running.apply(running.plan(settings({}), {})), 10.0)
+    await asyncio.wait_for(running.close(), 10.0)
+    assert [each.closed for each in found.values()] == [1, 1, 1, 1]
+
+
 async def test_a_filter_ends_after_the_last_session_that_has_it(running: RunningFilters) -> None:
     first = running.plan(settings({"a": program("/a")}, "a"), {})
     await running.apply(first)
