@@ -5,6 +5,7 @@ Whatever it does, those who wait for it are told within its deadline, and nobody
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from paquebot_mta.config.filters import Kind, Phase, Process
@@ -169,7 +170,7 @@ def build_process(name: str, kind: Kind, places: Places, tools: Tools) -> Proces
     """Make a filter of its configuration; nothing is started.
 
     Raises:
-        ValueError: it has neither a program nor a socket.
+        ValueError: it has neither a program nor a socket, or this pod was made without a container for it.
     """
     assert isinstance(kind, Process)
     return ProcessFilter(name, kind, places, tools)
@@ -177,6 +178,9 @@ def build_process(name: str, kind: Kind, places: Places, tools: Tools) -> Proces
 
 def _way(settings: Process) -> Way:
     if settings.socket:
+        # Mail would wait for what never comes: a pod that is older than the filter keeps the configuration it has.
+        if not Path(settings.socket).parent.is_dir():
+            raise ValueError("this pod is older than the filter and has no container for it: wait for its successor")
         return SocketWay(settings.socket)
     if not settings.command:
         raise ValueError("neither command nor socket is set")

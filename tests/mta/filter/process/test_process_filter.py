@@ -9,9 +9,10 @@ import pytest
 from paquebot_mta.config.filters import Phase, Process
 from paquebot_mta.filter.contract import FilterError
 from paquebot_mta.filter.decisions import PROCEED, Reject, Rewrite, Say
+from paquebot_mta.filter.process.process_filter import build_process
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.bus import Bus
-from tests.mta.filter.process.stage import Notices, facts, probe, running, until
+from tests.mta.filter.process.stage import MX, Notices, facts, probe, running, tools, until
 
 
 async def test_a_filter_is_asked_where_it_registered() -> None:
@@ -165,3 +166,12 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_pod_that_was_made_without_its_container_refuses_the_configuration(tmp_path: Path) -> None:
+    # It goes on with the one before, and its successor has the container.
+    settings = Process(socket=str(tmp_path / "mail.spam" / "socket"))
+    with pytest.raises(ValueError, match="older than the filter"):
+        build_process("mail/spam", settings, MX, tools(Bus()))
+    (tmp_path / "mail.spam").mkdir()
+    build_process("mail/spam", settings, MX, tools(Bus()))
