@@ -1,7 +1,7 @@
 """The loop: takes what is due from the schedule, has it carried, and settles the outcome."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from paquebot_mta.config.service import MtaConfig
@@ -24,7 +24,11 @@ FRESH_MESSAGES = 10_000
 """Messages kept in memory between acceptance and first attempt; any others are loaded from the spool."""
 PER_DESTINATION = 250
 """Envelopes in flight for one destination; what is more waits as ids."""
-LOADED_AT_ONCE = 100
+STARTED_AT_ONCE = 100
+"""Envelopes; then others have their turn."""
+SHORTEST_REST_SECONDS = 0.005
+"""While more is due: each end of a delivery makes room for one more, and one by one costs more than some together."""
+HASTENED_AT_ONCE = 1_000
 LONGEST_SLEEP_SECONDS = 60.0
 FAULT = Deferred(Reply(451, "Temporary Error", "4.3.0"))
 
@@ -121,10 +125,13 @@ class Dispatcher:
         """Look at the schedule again: someone changed it."""
         self._wake.set()
 
-    def flush(self, evpids: Iterable[Evpid]) -> int:
+    async def flush(self, evpids: Sequence[Evpid]) -> int:
         """Try pending envelopes at once; says how many."""
-        hastened = self.schedule.hasten(evpids, self._clock())
-        self._wake.set()
+        hastened = 0
+        for at in range(0, len(evpids), HASTENED_AT_ONCE):
+            hastened += self.schedule.hasten(evpids[at : at + HASTENED_AT_ONCE], self._clock())
+            self._wake.set()
+            await asyncio.sleep(0)  # a long queue must not stop the sessions
         return hastened
 
     async def run(self) -> None:
@@ -167,27 +174,31 @@ class Dispatcher:
     def _start_due(self) -> None:
         """Start a task for each message that has due envelopes, as far as there is room."""
         self.last_run_at = self._clock()
-        room = self._config().service.outbound.limits.in_flight - self._active
         by_message: dict[Msgid, list[Evpid]] = {}
-        for evpid in self.schedule.take(self.last_run_at, max(room, 0)):
+        for evpid in self.schedule.take(self.last_run_at, min(self._room(), STARTED_AT_ONCE)):
             by_message.setdefault(msgid_of(evpid), []).append(evpid)
         self._active += sum(map(len, by_message.values()))
-        others = [msgid for msgid in by_message if msgid not in self._fresh]
-        for at in range(0, len(others), LOADED_AT_ONCE):
-            self._spawn(self._start_many({msgid: by_message.pop(msgid) for msgid in others[at : at + LOADED_AT_ONCE]}))
+        if others := [msgid for msgid in by_message if msgid not in self._fresh]:
+            self._spawn(self._start_many({msgid: by_message.pop(msgid) for msgid in others}))
         for msgid, evpids in by_message.items():
             fresh = self._fresh.pop(msgid)
             self._start(self._admitted(fresh if self._spool.has(msgid) else None, evpids))
+
+    def _room(self) -> int:
+        """How many envelopes more may be in flight."""
+        return max(0, self._config().service.outbound.limits.in_flight - self._active)
 
     async def _sleep(self) -> None:
         """Wait for a wake-up, or until the next envelope is due; without room only the end of a task helps."""
         due_at = self.schedule.next_due()
         delay = LONGEST_SLEEP_SECONDS if due_at is None else due_at - self._clock()
-        if delay <= 0 and self._active < self._config().service.outbound.limits.in_flight:
-            await asyncio.sleep(0)
+        if delay <= 0 and self._room():
+            await _give_way()
             return
         self._wake_within(min(max(delay, 0.05), LONGEST_SLEEP_SECONDS))
         await self._wake.wait()
+        if delay <= 0:
+            await asyncio.sleep(SHORTEST_REST_SECONDS)
 
     def _wake_within(self, seconds: float) -> None:
         """Make sure that the sleep ends in time; a timer that ends it early may stay, and is mostly there."""
@@ -315,6 +326,14 @@ class Dispatcher:
         """Count envelopes that are not in flight any more."""
         self._active -= count
         self._wake.set()
+
+
+async def _give_way() -> None:
+    """Let sessions and deliveries that are under way have at least as much of the event loop as was started now."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await asyncio.sleep(0)
+    await asyncio.sleep(max(loop.time() - started, SHORTEST_REST_SECONDS))
 
 
 def _part(each: Group) -> Part:

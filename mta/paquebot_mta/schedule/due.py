@@ -63,6 +63,10 @@ class Schedule:
             self._push(evpid, now)
         return len(hastened)
 
+    def pending(self) -> list[Evpid]:
+        """Envelopes that wait for their time."""
+        return list(self._pending)
+
     def suspend(self, evpid: Evpid) -> bool:
         """Hold a pending envelope back; False if it is not pending."""
         if (entry := self._pending.pop(evpid, None)) is None:

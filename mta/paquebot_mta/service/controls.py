@@ -24,12 +24,11 @@ from paquebot_mta.expand.actions import resolve_action
 from paquebot_mta.mail.envelope import Envelope, EnvelopeState, Result, Stored
 from paquebot_mta.mail.ids import Evpid, msgid_of, parse_evpid, parse_msgid
 from paquebot_mta.schedule.backoff import expires_at
+from paquebot_mta.service.selection import Selection, parse_selection, selected
 from paquebot_mta.service.tracing import Tracer
 from paquebot_mta.spool.store import KeyUse, Spool
 from paquebot_mta.telemetry.bus import Emit
 from paquebot_mta.telemetry.events import QueueEvent
-
-Matches = Callable[[Evpid], bool]
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,11 @@ class WorkerControls:
 
     async def queue(self, target: str = "all") -> AsyncIterator[QueueEntry]:
         """Stream envelopes, oldest message first."""
-        matches = parse_target(target)
-        async for stored in self._spool.walk():
+        wanted = parse_selection(target)
+        async for stored in selected(self._spool, wanted):
             for envelope in stored.message.envelopes:
                 state = stored.states.get(envelope.evpid)
-                if state is not None and matches(envelope.evpid):
+                if state is not None and wanted.has(envelope.evpid):
                     yield self._entry(stored, envelope, state)
 
     async def message(self, msgid: str) -> AsyncIterator[bytes]:
@@ -128,16 +127,16 @@ class WorkerControls:
 
     async def schedule(self, target: str) -> int:
         """Try envelopes at once."""
-        matches = parse_target(target)
-        found = [evpid async for evpid, _ in self._states(matches)]
-        return self._dispatcher.flush(found)
+        if (wanted := parse_selection(target)).is_all:
+            return await self._dispatcher.flush(self._dispatcher.schedule.pending())
+        return await self._dispatcher.flush([evpid async for evpid, _ in self._states(wanted)])
 
     async def remove(self, target: str) -> int:
         """Remove envelopes that are not in flight, without a bounce."""
         schedule = self._dispatcher.schedule
         idle = [
             (evpid, state)
-            async for evpid, state in self._states(parse_target(target))
+            async for evpid, state in self._states(parse_selection(target))
             if schedule.state(evpid) in ("pending", "suspended") or self._dispatcher.holds.forget(evpid)
         ]
         for evpid, _ in idle:
@@ -177,17 +176,17 @@ class WorkerControls:
         """Stream events as JSON lines from now on."""
         return self._tracer.follow()
 
-    async def _states(self, matches: Matches) -> AsyncIterator[tuple[Evpid, EnvelopeState]]:
-        """Walk the states of the envelopes that a target names."""
-        async for stored in self._spool.walk():
+    async def _states(self, wanted: Selection) -> AsyncIterator[tuple[Evpid, EnvelopeState]]:
+        """Walk the states of the envelopes that are meant."""
+        async for stored in selected(self._spool, wanted):
             for evpid, state in stored.states.items():
-                if matches(evpid):
+                if wanted.has(evpid):
                     yield evpid, state
 
     async def _mark(self, target: str, change: Callable[[Evpid], bool], *, suspended: bool) -> int:
         """Change the schedule and remember it durably."""
         name: Literal["suspended", "resumed"] = "suspended" if suspended else "resumed"
-        changed = [(evpid, state) async for evpid, state in self._states(parse_target(target)) if change(evpid)]
+        changed = [(evpid, state) async for evpid, state in self._states(parse_selection(target)) if change(evpid)]
         await self._store(Result(evpid, _with_suspended(state, suspended)) for evpid, state in changed)
         for evpid, _ in changed:
             self._emit(QueueEvent(change=name, msgid=msgid_of(evpid), evpid=evpid))
@@ -227,21 +226,6 @@ class WorkerControls:
             error=str(state.last_reply) if state.last_reply else "",
             size=message.size,
         )
-
-
-def parse_target(target: str) -> Matches:
-    """Read ``all``, a message id or an envelope id.
-
-    Raises:
-        ValueError: it is none of them.
-    """
-    if target == "all":
-        return lambda _: True
-    if len(target.strip()) == 8:
-        msgid = parse_msgid(target)
-        return lambda evpid: msgid_of(evpid) == msgid
-    wanted = parse_evpid(target)
-    return lambda evpid: evpid == wanted
 
 
 def _with_suspended(state: EnvelopeState, suspended: bool) -> EnvelopeState:

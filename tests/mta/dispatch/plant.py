@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from paquebot_mta.config.actions import Action, Lmtp, Relay
 from paquebot_mta.deliver.transport import Receipt, Task, Transport
 from paquebot_mta.dispatch.courier import Courier
-from paquebot_mta.dispatch.dispatcher import Dispatcher
+from paquebot_mta.dispatch.dispatcher import SHORTEST_REST_SECONDS, Dispatcher
 from paquebot_mta.dispatch.groups import Group
 from paquebot_mta.dispatch.settle import Notification, Settler
 from paquebot_mta.mail.envelope import Envelope, Message, Result
@@ -115,8 +115,12 @@ class Scene:
 
     async def settle(self) -> None:
         """Let everything that can happen at this time happen."""
-        for _ in range(50):
-            await asyncio.sleep(0)
+        for _ in range(100):
+            for _ in range(50):
+                await asyncio.sleep(0)
+            if (due_at := self.dispatcher.schedule.next_due()) is None or due_at > self.now:
+                return
+            await asyncio.sleep(2 * SHORTEST_REST_SECONDS)  # the dispatcher gives way before it starts more
 
     async def advance(self, seconds: float) -> None:
         """Let time pass."""

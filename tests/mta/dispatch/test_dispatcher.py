@@ -60,7 +60,7 @@ async def test_a_flush_tries_deferred_mail_at_once() -> None:
         message = await scene.queue(to("bob@remote.test"))
         await scene.settle()
         scene.answer = always(DELIVERED)
-        assert scene.dispatcher.flush([message.envelopes[0].evpid]) == 1
+        assert await scene.dispatcher.flush([message.envelopes[0].evpid]) == 1
         await scene.settle()
         assert scene.results() == ["Deferred", "Delivered"]
 
@@ -192,10 +192,10 @@ async def test_what_a_restart_finds_is_tried_when_it_is_due() -> None:
 
 async def test_recovered_mail_is_loaded_together_and_delivered() -> None:
     async with running(always(LATER)) as scene:
-        for number in range(module.LOADED_AT_ONCE + 5):
+        for number in range(module.STARTED_AT_ONCE + 5):
             await scene.queue(to(f"user{number}@remote.test"))
         await scene.settle()
-        assert len(scene.results()) == module.LOADED_AT_ONCE + 5
+        assert len(scene.results()) == module.STARTED_AT_ONCE + 5
         scene.answer = always(DELIVERED)
         asked: list[int] = []
         load_many = scene.spool.load_many
@@ -206,8 +206,19 @@ async def test_recovered_mail_is_loaded_together_and_delivered() -> None:
 
         scene.spool.load_many = counted  # type: ignore[method-assign]
         await scene.advance(401)
-        assert scene.results().count("Delivered") == module.LOADED_AT_ONCE + 5
-        assert asked == [module.LOADED_AT_ONCE, 5]
+        assert scene.results().count("Delivered") == module.STARTED_AT_ONCE + 5
+        assert asked == [module.STARTED_AT_ONCE, 5]
+
+
+async def test_what_is_due_at_once_is_started_in_parts_between_which_others_have_their_turn() -> None:
+    async with running(always(LATER)) as scene:
+        for number in range(3 * module.STARTED_AT_ONCE):
+            await scene.queue(to(f"user{number}@remote.test"))
+        found = {0}
+        while len(scene.tasks) < 3 * module.STARTED_AT_ONCE:
+            await asyncio.sleep(0)
+            found.add(len(scene.tasks))
+        assert found == {0, *(module.STARTED_AT_ONCE * part for part in (1, 2, 3))}
 
 
 async def test_what_can_not_be_loaded_together_is_loaded_alone() -> None:

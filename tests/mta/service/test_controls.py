@@ -75,6 +75,26 @@ async def test_schedule_tries_at_once() -> None:
         assert await entries(controls) == []
 
 
+async def test_to_schedule_all_reads_no_mail() -> None:
+    # It read the whole queue for its ids: 100,000 messages held up the sessions for seconds.
+    async with desk(always(LATER)) as (controls, scene):
+        for name in ("a", "b"):
+            await scene.queue(to(f"{name}@remote.test"))
+        await scene.settle()
+        scene.spool.walk = None  # type: ignore[assignment, method-assign]
+        assert await controls.schedule("all") == 2
+
+
+async def test_one_message_is_found_without_reading_the_others() -> None:
+    async with desk(always(LATER)) as (controls, scene):
+        message = await scene.queue(to("a@remote.test"))
+        await scene.settle()
+        scene.spool.walk = None  # type: ignore[assignment, method-assign]
+        assert len(await entries(controls, message.msgid)) == 1
+        assert await controls.suspend(message.envelopes[0].evpid) == 1
+        assert await controls.remove("00000001") == 0
+
+
 async def test_a_removed_envelope_is_gone_and_nobody_is_told() -> None:
     async with desk(always(LATER)) as (controls, scene):
         await scene.queue(to("bob@remote.test"))

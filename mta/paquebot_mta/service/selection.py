@@ -1,0 +1,52 @@
+"""What a person names when envelopes are to be scheduled, removed, suspended or shown."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from paquebot_mta.mail.envelope import Stored
+from paquebot_mta.mail.ids import Evpid, Msgid, msgid_of, parse_evpid, parse_msgid
+from paquebot_mta.spool.store import Spool
+
+
+@dataclass(frozen=True)
+class Selection:
+    """All envelopes; those of one message; or one envelope (its message's id is given, too)."""
+
+    msgid: Msgid | None = None
+    evpid: Evpid | None = None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing is left out."""
+        return self.msgid is None
+
+    def has(self, evpid: Evpid) -> bool:
+        """Whether an envelope of the message is meant."""
+        return self.evpid is None or evpid == self.evpid
+
+
+def parse_selection(target: str) -> Selection:
+    """Read ``all``, a message id or an envelope id.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if target == "all":
+        return Selection()
+    if len(target.strip()) == 8:
+        return Selection(parse_msgid(target))
+    evpid = parse_evpid(target)
+    return Selection(msgid_of(evpid), evpid)
+
+
+async def selected(spool: Spool, selection: Selection) -> AsyncIterator[Stored]:
+    """Read the messages that are meant: only one of a long queue, if only one is.
+
+    Raises:
+        SpoolError: that one can't be read.
+    """
+    if selection.msgid is None:
+        async for stored in spool.walk():
+            yield stored
+    elif (found := await spool.load(selection.msgid)) is not None:
+        yield found
