@@ -54,6 +54,8 @@ FROM ${BASE}
 COPY --from=dependencies /etc/passwd /etc/group /etc/
 COPY --from=dependencies /opt/paquebot /opt/paquebot
 COPY --from=bridge /bridge/bridge /opt/paquebot/bin/paquebot-bridge
+# For programs that submit mail as they always did, in images made from this one or called in a pod.
+RUN mkdir -p /usr/sbin && ln -sf /opt/paquebot/bin/paquebot /usr/sbin/sendmail
 COPY --from=project /project /opt/paquebot
 # The root may be read-only: nothing is written but where a command is told to, and in /tmp.
 ENV PATH=/opt/paquebot/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

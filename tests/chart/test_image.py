@@ -126,6 +126,13 @@ def test_it_has_the_bridge_that_needs_nothing(root: Path) -> None:
     assert b"usage: bridge SOCKET PROGRAM" in within(root, "paquebot-bridge").stderr
 
 
+def test_programs_find_sendmail_where_it_always_was(root: Path) -> None:
+    """Without a service and a volume it says so, by the exit code that callers know: EX_TEMPFAIL."""
+    assert (root / "usr/sbin/sendmail").readlink() == Path("/opt/paquebot/bin/paquebot")
+    left = within(root, "/usr/sbin/sendmail", "-i", "-f", "a@example.test", "b@example.test")
+    assert (left.returncode, left.stderr[:9]) == (75, b"sendmail:")
+
+
 def test_it_can_write_nothing_of_its_own(root: Path) -> None:
     code = "import os; print([p for p, _, _ in os.walk('/opt') if os.access(p, os.W_OK)], os.access('/etc', os.W_OK))"
     assert within(root, "python3", "-c", code).checked().stdout == b"[] False\n"

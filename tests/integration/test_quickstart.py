@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import LOOPBACK, PeerError, PeerProcess, free_port, wait_until
+from tests.support.processes import LOOPBACK, PeerError, PeerProcess, accepts, free_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -144,3 +145,12 @@ def test_it_stops_on_ctrl_c_and_finds_its_queue_again(quickstart: Quickstart) ->
     assert quickstart.process.wait(15.0) == 0
     quickstart.process = start(quickstart.directory, quickstart.ports)
     wait_until(lambda: bool(quickstart.in_box("bob", "Subject: Kept")), "the kept message")
+
+
+def test_no_mta_is_left_behind_when_it_is_killed(quickstart: Quickstart) -> None:
+    """Nobody could stop an orphan but by its number, and it would hold the ports of the next start."""
+    os.kill(quickstart.process.pid, signal.SIGKILL)
+    quickstart.process.wait(5.0)
+    wait_until(lambda: not accepts(quickstart.ports[ADMIN]), "the end of the MTA", 20.0)
+    quickstart.process = start(quickstart.directory, quickstart.ports)
+    wait_until(lambda: accepts(quickstart.ports[ADMIN]), "the next start")

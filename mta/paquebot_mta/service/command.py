@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--grace-seconds", type=click.FloatRange(0), default=30.0, show_default=True, help="Longest drain.")
 @click.option("--pod", default="", envvar="POD_NAME", help="Name shown in log lines.")
+@click.option("--parent", type=click.IntRange(1), metavar="PID", help="End when this process, who started it, is gone.")
 @click.option("--loop", type=click.Choice(["auto", "uvloop", "asyncio"]), default="auto", help="Event loop.")
 def command(admin: str, loop: Loop, **given: Any) -> None:
     """Run the mail server from a compiled configuration until SIGTERM.
@@ -59,7 +61,11 @@ def _work(options: Options, loop: Loop) -> int:
 
 def _work_together(options: Options, loop: Loop) -> int:
     """Be the supervisor of several; they are made from a process that knows everything they need and does nothing."""
-    with running_nursery(lambda worker: _work(structs.replace(options, worker=worker), loop)) as nursery:
+
+    def work(worker: int) -> int:
+        return _work(structs.replace(options, worker=worker, parent=os.getppid()), loop)
+
+    with running_nursery(work) as nursery:
         return _run(_supervise(options, nursery), loop)
 
 

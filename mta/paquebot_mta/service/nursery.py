@@ -13,11 +13,12 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, NoReturn
 
 MESSAGE_BYTES: Final = 64
 """Longest message: a word and two numbers."""
+ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 Work = Callable[[int], int]
 """Does a worker's work, given its index; answers the exit code."""
 
@@ -51,9 +52,13 @@ class Nursery:
         return end
 
     def signal(self, worker: int, number: signal.Signals) -> None:
-        """Send a worker a signal; one that ended meanwhile gets none."""
-        if worker in self._ends and not self._lost:
-            self._tell("signal", worker, number)
+        """Send a worker a signal; one that ended meanwhile gets none.
+
+        Nor does any when the nursery is gone, whether that was heard of or not: they end by themselves then.
+        """
+        if worker in self._ends:
+            with suppress(NurseryLostError):
+                self._tell("signal", worker, number)
 
     def _tell(self, word: str, *numbers: int) -> None:
         try:
@@ -120,7 +125,7 @@ class _Cradle:
 
     def run(self) -> NoReturn:
         """Work until the owner is gone and the last worker ended."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             signal.signal(number, signal.SIG_IGN)  # a terminal sends them to all; the owner decides
         self._selector.register(self._channel, selectors.EVENT_READ)
         owned = True
@@ -149,9 +154,12 @@ class _Cradle:
         return True
 
     def _start(self, worker: int) -> None:
+        # Until the new process wants signals, they wait for it: it would ignore them as we do.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         pid = os.fork()
         if pid == 0:
             os._exit(self._live(worker))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         self._pids[worker] = pid
         self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, worker)
 
@@ -162,8 +170,9 @@ class _Cradle:
             if key.data is not None:
                 os.close(key.fd)
         self._selector.close()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         try:
             return self._work(worker)
         except BaseException:

@@ -22,6 +22,7 @@ class Options(Struct, frozen=True, kw_only=True):
         grace_seconds: how long a drain may take before what is in flight is broken off (it stays queued).
         pod: name shown in logs.
         worker: index of this process among several; None in the process that supervises or works alone.
+        parent: the process that started this one: when it is gone, this one ends; None outlives it.
     """
 
     config: Path
@@ -35,6 +36,7 @@ class Options(Struct, frozen=True, kw_only=True):
     grace_seconds: float = 30.0
     pod: str = ""
     worker: int | None = None
+    parent: int | None = None
 
     @property
     def control_socket(self) -> Path:

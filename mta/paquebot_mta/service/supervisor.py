@@ -7,6 +7,7 @@ from typing import Any
 
 from paquebot_mta.service.nursery import Nursery, NurseryLostError
 from paquebot_mta.service.options import Options
+from paquebot_mta.service.parent import end_with
 
 FIRST_RESTART_SECONDS = 1.0
 LONGEST_RESTART_SECONDS = 30.0
@@ -30,9 +31,11 @@ class Supervisor:
         self._nursery.listen()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        watching = asyncio.create_task(end_with(self._options.parent, self.stop))
         keepers = [asyncio.create_task(self._keep(worker)) for worker in range(self._options.workers)]
         await self._stop.wait()
         self._signal_all(signal.SIGTERM)
+        watching.cancel()
         codes = await asyncio.gather(*keepers)
         return max(codes, default=0)
 

@@ -19,6 +19,7 @@ from paquebot_mta.config.source import ConfigStatus, DirectorySource
 from paquebot_mta.service.controls import Parts, WorkerControls
 from paquebot_mta.service.options import Options
 from paquebot_mta.service.output import Output
+from paquebot_mta.service.parent import end_with
 from paquebot_mta.service.plant import Plant, open_plant
 from paquebot_mta.service.tracing import Tracer
 from paquebot_mta.service.waiting import Waiting
@@ -53,12 +54,14 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        watching = asyncio.create_task(end_with(self._options.parent, self._stop.set))
         try:
             return await self._work()
         except (ConfigError, OSError, ValueError) as error:
             self._notice("error", "service.fault", cause=str(error))
             return 1
         finally:
+            watching.cancel()
             self._notice("info", "service.stopped")
             self._output.close()
 
@@ -210,14 +213,12 @@ class Worker:
         return [f"{name} {address}" for name, address in bound.items()]
 
     async def _watch_lag(self) -> None:
-        """Measure how late the event loop is; and end when the supervisor is gone, for nobody else would stop us."""
-        loop, parent = asyncio.get_running_loop(), os.getppid()
+        """Measure how late the event loop is."""
+        loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + LAG_INTERVAL_SECONDS
             await asyncio.sleep(LAG_INTERVAL_SECONDS)
             self._metrics.observe("paquebot_event_loop_lag_seconds", max(0.0, loop.time() - due))
-            if self._options.worker is not None and os.getppid() != parent:
-                self._stop.set()
 
     async def _until_stopped(self, *work: Awaitable[None]) -> None:
         """Run background work until the end is asked for; work that breaks is a fault of ours and is told."""

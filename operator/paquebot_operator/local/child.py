@@ -1,5 +1,6 @@
 """The MTA as a child process: started, told of signals, waited for."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM)
 
 
 def command_line(state: State, workers: int, admin: str, log_format: str) -> list[str]:
-    """How the MTA is started."""
+    """How the MTA is started, to end with us however we end."""
     return [
         *(sys.executable, "-m", "paquebot_mta", "mta"),
         *("--config", str(state.config)),
@@ -27,6 +28,7 @@ def command_line(state: State, workers: int, admin: str, log_format: str) -> lis
         *("--workers", str(workers)),
         *("--admin", admin),
         *("--log-format", log_format),
+        *("--parent", str(os.getpid())),
     ]
 
 

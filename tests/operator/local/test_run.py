@@ -1,5 +1,6 @@
 """`paquebot run`: a configuration is written, a child is started, changes are followed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def test_the_mta_is_started_with_the_options_that_it_has() -> None:
     assert arguments[1:] == [
         "-m", "paquebot_mta", "mta", "--config", ".paquebot/config", "--spool", ".paquebot/spool",
         "--runtime", ".paquebot/run", "--workers", "2", "--admin", "127.0.0.1:9025", "--log-format", "json",
+        "--parent", str(os.getpid()),
     ]  # fmt: skip
 
 
