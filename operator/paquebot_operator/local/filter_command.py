@@ -37,17 +37,23 @@ def command() -> None:
 @click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--record", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Recorded report events: what a file of spec.reports holds.")  # fmt: skip
-def test_command(manifest: Path, record: Path) -> None:
+@click.option("--message", "messages", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Content of a transaction, for filters that look at it; several in their order.")  # fmt: skip
+@click.option("--ask-services", is_flag=True, help="Ask rspamd and milters, too, where they really are.")
+def test_command(manifest: Path, record: Path, messages: tuple[Path, ...], ask_services: bool) -> None:
     """Ask the MailFilters in MANIFEST about recorded sessions, and print each decision.
 
     MANIFEST may have Tables and Secrets, too. If there is a chain, it is asked, else all filters in the file's order.
+    A record has no content: give it by --message, and what filters make of it is printed, too.
 
-    Example: paquebot filter test filter.yaml --record events.log
+    Example: paquebot filter test filter.yaml --record events.log --message letter.eml
     """
     with tempfile.TemporaryDirectory(prefix="paquebot-") as place:
         state = State(Path(place) / "state")
         _compile(manifest, Path(place) / "manifests", state)
-        arguments = (str(record), "--config", str(state.config), "--listener", LISTENER)
+        arguments = [str(record), "--config", str(state.config), "--listener", LISTENER]
+        arguments += [part for each in messages for part in ("--message", str(each))]
+        arguments += ["--ask-services"] if ask_services else []
         done = subprocess.run(  # noqa: S603 - our own program
             [sys.executable, "-m", "paquebot_mta", "rehearse", *arguments], check=False
         )

@@ -1,12 +1,14 @@
 """`paquebot filter test` asks filters about a record, and says what each decides."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from paquebot_operator.local.filter_command import command
+from tests.support.processes import free_port
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "filters"
 S = "7641df9771b4ed00"
@@ -37,10 +39,65 @@ spec:
 """
 
 
-def _record(path: Path) -> Path:
-    lines = [f"{number}|report|0.7|1.000000|smtp-in|{line}" for number, line in enumerate(RECORD, 1)]
+def _record(path: Path, record: Sequence[str] = RECORD) -> Path:
+    lines = [f"{number}|report|0.7|1.000000|smtp-in|{line}" for number, line in enumerate(record, 1)]
     path.write_text("\n".join(lines).format(S=S) + "\n")
     return path
+
+
+LETTER = b"Subject: Hello\nFrom: a@b.test\n\nfirst\n--dashes\n"
+CONTENT = """apiVersion: paquebot.dev/v1alpha1
+kind: MailFilter
+metadata: {{name: all}}
+spec: {{chain: [{{name: footer}}, {{name: scan}}, {{name: end}}]}}
+---
+apiVersion: paquebot.dev/v1alpha1
+kind: MailFilter
+metadata: {{name: footer}}
+spec: {{process: {{command: ["{python}", "{program}"]}}}}
+---
+apiVersion: paquebot.dev/v1alpha1
+kind: MailFilter
+metadata: {{name: scan}}
+spec: {{rspamd: {{url: "http://127.0.0.1:{port}"}}}}
+---
+apiVersion: paquebot.dev/v1alpha1
+kind: MailFilter
+metadata: {{name: end}}
+spec: {{builtin: {{phase: Commit, action: {{reject: {{code: 554, text: after all}}}}}}}}
+"""
+
+
+def _of_content(folder: Path, *options: str) -> None:
+    """Run the command on a record with a whole transaction, a message and filters that look at it."""
+    manifest, letter = folder / "filter.yaml", folder / "letter.eml"
+    manifest.write_text(CONTENT.format(python=sys.executable, program=EXAMPLES / "footer.py", port=free_port()))
+    letter.write_bytes(LETTER)
+    commit = ["protocol-client|{S}|DATA", "tx-data|{S}|508f4cf1|ok", "protocol-client|{S}|."]
+    record = _record(folder / "record", (*RECORD[:-3], *commit, *RECORD[-2:]))
+    done = CliRunner().invoke(
+        command, ["test", str(manifest), "--record", str(record), "--message", str(letter), *options]
+    )
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.slow
+def test_what_filters_make_of_content_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    _of_content(tmp_path)
+    printed = capfd.readouterr()
+    assert f"{S} content   {len(LETTER) + 5} bytes -> proceed" in printed.out
+    assert f"{S}   +X-Footer: yes\n{S}   +Sent through our own filter\n" in printed.out, printed.out
+    assert "default/scan is not asked: it is a service of its own" in printed.err
+    assert f"{S} commit    - -> reject 554 5.7.1 after all  (default/end)" in printed.out
+
+
+@pytest.mark.slow
+def test_a_service_is_asked_where_that_is_wanted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    _of_content(tmp_path, "--ask-services")
+    printed = capfd.readouterr()
+    assert f"{S} commit    default/scan can't answer: ClientConnectorError" in printed.err
+    assert "bytes -> reject 451 4.7.1" in printed.out
+    assert f"{S} commit    -" not in printed.out, "who is refused already is asked nothing more"
 
 
 @pytest.mark.slow

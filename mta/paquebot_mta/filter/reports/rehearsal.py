@@ -1,15 +1,19 @@
 """A recorded session played again before filters: they hear its events and are asked in its phases.
 
-Content isn't part of a record, so filters that judge it are not asked about it. Nothing is answered to anyone.
+Content isn't part of a record: whoever plays it gives messages, one for each transaction that came so far; without
+them, filters that look at content are not asked about it. Nothing is answered to anyone.
 """
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from paquebot_mta.config.filters import Phase
 from paquebot_mta.filter.chain import Chain, Verdict
-from paquebot_mta.filter.contract import Facts
+from paquebot_mta.filter.content import ContentRun, Surroundings
+from paquebot_mta.filter.contract import Changes, Facts
+from paquebot_mta.filter.hold import Holder
 from paquebot_mta.filter.reports.recorded import Recorded
 from paquebot_mta.mail.ids import SessionId
 from paquebot_mta.telemetry import events
@@ -32,18 +36,40 @@ class Asked:
     verdict: Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A message that filters were given, and what became of it.
+
+    Attributes:
+        verdict: how they decided; junk: whether one said so.
+        before, after: the message, with CRLF. changes: what judges want of its envelope, too.
+    """
+
+    session: SessionId
+    verdict: Verdict
+    junk: bool
+    before: bytes
+    after: bytes
+    changes: tuple[Changes, ...]
+
+
 class Rehearsal:
     """Plays recorded sessions (smtp-in) before a chain.
 
     Args:
         bus: that the chain's filters listen to.
-        tell: takes each phase that somebody is asked about.
+        tell: takes each phase that somebody is asked about, and each message.
+        messages: contents with CRLF of the transactions, in their order; the last one is for all others, too.
     """
 
-    def __init__(self, chain: Chain, bus: Bus, tell: Callable[[Asked], None]) -> None:
+    def __init__(
+        self, chain: Chain, bus: Bus, tell: Callable[[Asked | Seen], None], messages: Sequence[bytes] = ()
+    ) -> None:
         self._chain = chain
         self._bus = bus
         self._tell = tell
+        self._messages = messages
+        self._given = 0
         self._known: dict[SessionId, Facts] = {}
 
     async def play(self, lines: Iterable[Recorded]) -> int:
@@ -75,8 +101,26 @@ class Rehearsal:
     async def _command(self, facts: Facts, line: str) -> None:
         verb, _, argument = line.partition(" ")
         phase = _PHASES.get(verb.upper())
-        if phase is not None:
+        refused = phase == "commit" and await self._is_refused(facts)
+        if phase is not None and not refused:
             await self._ask(facts, phase, _parameter(phase, argument))
+
+    async def _is_refused(self, facts: Facts) -> bool:
+        """Give filters the next message, if they look at any; whoever is refused is asked nothing more about it."""
+        if facts.msgid is None or not self._messages or not self._chain.holds_content:
+            return False
+        message = self._messages[min(self._given, len(self._messages) - 1)]
+        self._given += 1
+        run = ContentRun(self._chain, facts, Surroundings(Holder(), time.monotonic, len(message), b""))
+        try:
+            run.write(message)
+            await run.drain()
+            letter = await run.finish()
+            after = b"".join([chunk async for chunk in letter.chunks()])
+        finally:
+            run.close()
+        self._tell(Seen(facts.session, run.verdict, run.junk, message, after, tuple(run.changes)))
+        return run.verdict.refusal is not None
 
     async def _ask(self, facts: Facts, phase: Phase, parameter: str) -> None:
         if self._chain.asks(phase):
