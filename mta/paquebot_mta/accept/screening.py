@@ -73,7 +73,10 @@ class Screening:
         chain = self.screen.chain
         if not chain.members:
             return GO_ON
-        verdict = await chain.decide(phase, self.facts, parameter)
+        found = chain.decide_at_once(phase, self.facts, parameter)
+        if found is GO_ON:
+            return GO_ON
+        verdict = found if isinstance(found, Verdict) else await found
         if isinstance(verdict.decision, Junk):
             if phase in _OF_TRANSACTIONS:
                 self.junk = True

@@ -1,12 +1,11 @@
 """Built-in filters: a condition and an action in one phase, compiled once."""
 
-from collections.abc import Awaitable
 from typing import Final
 
 from paquebot_mta.config.filters import Builtin, FilterAction, Kind, Phase
 from paquebot_mta.filter.base import BaseFilter
 from paquebot_mta.filter.contract import Facts, FilterError
-from paquebot_mta.filter.criteria import compile_criterion
+from paquebot_mta.filter.criteria import answers_at_once, compile_criterion, needed_by
 from paquebot_mta.filter.decisions import BYPASS, JUNK, PROCEED, Decision, Disconnect, Reject, Rewrite, Say
 from paquebot_mta.filter.tools import Places, Tools
 from paquebot_mta.mail.reply import Reply
@@ -16,34 +15,33 @@ _PATHS: Final = frozenset({"mail-from", "rcpt-to"})
 
 
 class BuiltinFilter(BaseFilter):
-    """Decides at once, unless its table has to be asked elsewhere."""
+    """Decides at once, unless its table has to be asked elsewhere.
+
+    Attributes:
+        at_once: whether ``test`` never gives an awaitable. needed: what it can't hold without.
+    """
 
     def __init__(self, name: str, config: Builtin, tools: Tools) -> None:
         """Compile the condition; raises ValueError if it can't be."""
         super().__init__(name, frozenset({config.phase}))
         self.test = compile_criterion(config.when, config.phase, tools.tables())
+        self.at_once = answers_at_once(config.when, tools.tables())
+        self.needed = needed_by(config.when, config.phase)
         self.decision = decision_of(config.action, config.phase)
 
     async def decide(self, phase: Phase, facts: Facts, parameter: str) -> Decision:
         """Do what is to be done if the condition holds."""
-        try:
-            found = self.test(facts, parameter)
-        except TableError as error:
-            raise FilterError(str(error), "table") from error
-        return self.outcome_of(found) if isinstance(found, bool) else await self.decide_later(found)
+        return self.decision if await self.holds(facts, parameter) else PROCEED
 
-    def outcome_of(self, holds: bool) -> Decision:
-        """Say what follows from the test's answer."""
-        return self.decision if holds else PROCEED
-
-    async def decide_later(self, found: Awaitable[bool]) -> Decision:
-        """Wait for the test's answer.
+    async def holds(self, facts: Facts, parameter: str) -> bool:
+        """Whether the condition holds.
 
         Raises:
-            FilterError: the table gave none.
+            FilterError: a table gave no answer.
         """
         try:
-            return self.outcome_of(await found)
+            found = self.test(facts, parameter)
+            return found if isinstance(found, bool) else await found
         except TableError as error:
             raise FilterError(str(error), "table") from error
 

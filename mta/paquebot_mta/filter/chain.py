@@ -5,13 +5,13 @@ Tells the bus what was said and decided, and how long it took. Knows no session 
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final, Literal
 
 from paquebot_mta.config.check_filters import PHASES
 from paquebot_mta.config.filters import OnFailure, Phase
 from paquebot_mta.filter.builtin import BuiltinFilter
 from paquebot_mta.filter.contract import Facts, Failing, Filter, FilterError
-from paquebot_mta.filter.criteria import Test
 from paquebot_mta.filter.decisions import (
     JUNK,
     PROCEED,
@@ -24,6 +24,7 @@ from paquebot_mta.filter.decisions import (
     Rewrite,
     Say,
 )
+from paquebot_mta.filter.together import MayMind, may_mind
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.bus import Emit
 from paquebot_mta.telemetry.events import FilterReport, FilterResponse
@@ -124,12 +125,12 @@ class Chain:
         self.members = members
         self._emit = emit
         self._monotonic = monotonic
-        self._by_phase: dict[Phase, tuple[tuple[Test | None, Member], ...]] = {
-            phase: tuple((_test_of(each), each) for each in members if each.late or phase in each.filter.phases)
+        self._by_phase: dict[Phase, tuple[_Run, ...]] = {
+            phase: _runs_of([each for each in members if each.late or phase in each.filter.phases], phase)
             for phase in PHASES
         }
         self._others = tuple(each for each in members if not isinstance(each.filter, BuiltinFilter))
-        self._junks_at_commit = any(each.mode == "Junk" for _, each in self._by_phase["commit"])
+        self._junks_at_commit = any(each.mode == "Junk" for run in self._by_phase["commit"] for each in run.members)
 
     @property
     def holds_content(self) -> bool:
@@ -142,21 +143,26 @@ class Chain:
 
     async def decide(self, phase: Phase, facts: Facts, parameter: str = "") -> Verdict:
         """Ask all members that mind the phase, and report how it ended."""
+        found = self.decide_at_once(phase, facts, parameter)
+        return found if isinstance(found, Verdict) else await found
+
+    def decide_at_once(self, phase: Phase, facts: Facts, parameter: str = "") -> Verdict | Awaitable[Verdict]:
+        """As ``decide``, but the verdict itself if nobody minds, as in most phases of most sessions."""
+        runs = self._by_phase[phase]
+        for place, run in enumerate(runs):
+            if run.may_mind is None or run.may_mind(facts, parameter):
+                return self._decide(phase, facts, parameter, runs[place:])
+        self._proceeded(phase, facts)
+        return GO_ON
+
+    async def _decide(self, phase: Phase, facts: Facts, parameter: str, runs: tuple["_Run", ...]) -> Verdict:
         verdict = GO_ON
-        masked = phase == "auth"
-        for test, member in self._by_phase[phase]:
-            shown = _masked(member, parameter) if masked else parameter
-            if test is not None:
-                # Most of them say at once that it is none of their business: no coroutine, no event.
-                try:
-                    found = test(facts, shown)
-                except Exception as error:
-                    ending = self._failed(member, phase, facts, _fault_of(error))
-                else:
-                    if found is False:
-                        continue
-                    ending = await self._matched(member, phase, facts, found)
-            elif phase in member.filter.phases:
+        for member in (each for run in runs for each in run.members):
+            shown = _masked(member, parameter) if phase == "auth" else parameter
+            asked = member.filter
+            if isinstance(asked, BuiltinFilter):
+                ending = await self._ask_builtin(member, asked, phase, facts, shown)
+            elif phase in asked.phases:
                 ending = await self._ask(member, phase, facts, shown)
             else:
                 continue
@@ -166,18 +172,15 @@ class Chain:
         self.report(phase, facts, verdict)
         return verdict
 
-    async def _matched(
-        self, member: Member, phase: Phase, facts: Facts, found: Literal[True] | Awaitable[bool]
+    async def _ask_builtin(
+        self, member: Member, asked: BuiltinFilter, phase: Phase, facts: Facts, parameter: str
     ) -> Verdict | None:
-        asked = member.filter
-        assert isinstance(asked, BuiltinFilter)
+        """Most of them say at once that it is none of their business: no event then."""
         try:
-            decision = asked.decision if found is True else await asked.decide_later(found)
-        except FilterError as error:
-            return self._failed(member, phase, facts, error)
-        if isinstance(decision, Proceed) and found is not True:
-            return None
-        return self.conclude(member, phase, facts, decision, 0.0)
+            holds = await asked.holds(facts, parameter)
+        except Exception as error:
+            return self._failed(member, phase, facts, _fault_of(error))
+        return self.conclude(member, phase, facts, asked.decision, 0.0) if holds else None
 
     async def _ask(self, member: Member, phase: Phase, facts: Facts, parameter: str) -> Verdict | None:
         began = self._monotonic()
@@ -253,13 +256,8 @@ class Chain:
     def report(self, phase: Phase, facts: Facts, verdict: Verdict) -> None:
         """Tell how a phase ended."""
         decision = verdict.decision
-        name = _REPORTED.get(phase, phase)
         if verdict is GO_ON:
-            self._emit(
-                FilterResponse(
-                    direction="in", session=facts.session, endpoint=facts.endpoint, phase=name, response="proceed"
-                )
-            )
+            self._proceeded(phase, facts)
             return
         if isinstance(decision, Reject | Disconnect):
             parameter: str | None = str(decision.reply)
@@ -270,17 +268,55 @@ class Chain:
                 direction="in",
                 session=facts.session,
                 endpoint=facts.endpoint,
-                phase=name,
+                phase=_REPORTED.get(phase, phase),
                 response=NAMES[type(decision)],
                 parameter=parameter,
                 filter=verdict.filter,
             )
         )
 
+    def _proceeded(self, phase: Phase, facts: Facts) -> None:
+        name = _REPORTED.get(phase, phase)
+        self._emit(
+            FilterResponse(
+                direction="in", session=facts.session, endpoint=facts.endpoint, phase=name, response="proceed"
+            )
+        )
 
-def _test_of(member: Member) -> Test | None:
-    """Give the condition of a built-in filter, which is asked without a detour; None of others."""
-    return member.filter.test if isinstance(member.filter, BuiltinFilter) else None
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Members that follow one another in a phase.
+
+    Attributes:
+        may_mind: whether any of them may have something to say; None: it takes asking them to know.
+    """
+
+    members: tuple[Member, ...]
+    may_mind: MayMind | None = None
+
+
+def _runs_of(members: list[Member], phase: Phase) -> tuple[_Run, ...]:
+    """Divide a phase's members into those that are tested together; of AUTH each is shown something else."""
+    runs = []
+    for builtin, group in groupby(members, lambda each: phase != "auth" and _at_once(each.filter)):
+        found = tuple(group)
+        if builtin:
+            runs.append(
+                _Run(found, may_mind([each.filter for each in found if isinstance(each.filter, BuiltinFilter)]))
+            )
+        else:
+            runs += [_Run((each,), _asks(each.filter, phase) if each.late else None) for each in found]
+    return tuple(runs)
+
+
+def _at_once(asked: Filter) -> bool:
+    return isinstance(asked, BuiltinFilter) and asked.at_once
+
+
+def _asks(asked: Filter, phase: Phase) -> MayMind:
+    """A program says late, and anew after each start, in which phases it wants to be asked."""
+    return lambda _facts, _parameter: phase in asked.phases
 
 
 def _masked(member: Member, parameter: str) -> str:

@@ -1,6 +1,7 @@
 """Conditions of built-in filters, each compiled to a test: no text is interpreted while mail flows."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from paquebot_mta.config.check_filters import SERVICES
@@ -19,6 +20,33 @@ Key = Callable[[Facts, str], str | None]
 """What is looked at; None where there is nothing, which no set holds."""
 
 UNNAMED = "<unknown>"
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A list that must hold what is looked at, or a condition doesn't hold: several may be asked as one."""
+
+    key: Key
+    service: Service
+    regex: bool
+    values: tuple[str, ...]
+
+
+def needed_by(criterion: Criterion, phase: Phase) -> Needed | None:
+    """Say what a condition needs in any case; None if that isn't one list."""
+    if criterion.kind == "all":
+        return next((found for item in criterion.items if (found := needed_by(item, phase)) is not None), None)
+    if criterion.kind == "any" and len(criterion.items) == 1:
+        return needed_by(criterion.items[0], phase)
+    if criterion.kind in SERVICES and criterion.values:
+        return Needed(_key_of(criterion.kind, phase), SERVICES[criterion.kind], criterion.regex, criterion.values)
+    return None
+
+
+def answers_at_once(criterion: Criterion, tables: Mapping[str, Table]) -> bool:
+    """Whether a condition never waits for a table."""
+    named = not criterion.table or isinstance(tables.get(criterion.table), StaticTable)
+    return named and all(answers_at_once(item, tables) for item in criterion.items)
 
 
 def compile_criterion(criterion: Criterion, phase: Phase, tables: Mapping[str, Table]) -> Test:
@@ -80,7 +108,7 @@ def _table_of(criterion: Criterion, tables: Mapping[str, Table]) -> Table:
 
 def _within(key: Key, service: Service, table: Table) -> Test:
     if isinstance(table, StaticTable):
-        return _within_static(key, table.finder(service))
+        return within_static(key, table.finder(service))
 
     def ask(facts: Facts, parameter: str) -> bool | Awaitable[bool]:
         subject = key(facts, parameter)
@@ -89,8 +117,8 @@ def _within(key: Key, service: Service, table: Table) -> Test:
     return ask
 
 
-def _within_static(key: Key, find: Callable[[str], str | None]) -> Test:
-    """The tests that most sessions go through have one call less."""
+def within_static(key: Key, find: Callable[[str], str | None]) -> Test:
+    """Test by what finds keys; the tests that most sessions go through have one call less."""
     if key is _parameter:
         return lambda _, parameter: find(parameter) is not None
     if key is _address:

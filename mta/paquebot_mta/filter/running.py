@@ -190,6 +190,8 @@ class RunningFilters:
         return {id(each): each for plan in self._plans for each in plan.filters.values()}
 
     def _end_unused(self) -> None:
+        if len(self._plans) == 1:  # the usual end of a plan's last session: all that runs is wanted
+            return
         before = self._running()
         self._plans = [plan for plan in self._plans[:-1] if plan.sessions] + self._plans[-1:]
         after = self._running()

@@ -104,9 +104,14 @@ def _server(_: Store, dialogues: Dialogues) -> Count:
     return dialogues.answer
 
 
-def _filter(store: Store, _: Dialogues) -> Count:
+def _filter_response(store: Store, _: Dialogues) -> Count:
     events = store.series("paquebot_report_events_total")
-    return lambda event: events.add((event.direction, event.name))
+    cells = {direction: events.cell((direction, FilterResponse.name)) for direction in ("in", "out")}
+
+    def count(event: FilterResponse) -> None:
+        cells[event.direction][0] += 1.0
+
+    return count
 
 
 def _filter_report(store: Store, _: Dialogues) -> Count:
@@ -131,7 +136,7 @@ COUNT_SESSIONS: Final[dict[type, Callable[[Store, Dialogues], Count]]] = {
     ProtocolClient: _client,
     ProtocolServer: _server,
     FilterReport: _filter_report,
-    FilterResponse: _filter,
+    FilterResponse: _filter_response,
 }
 
 
