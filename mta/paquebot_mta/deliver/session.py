@@ -139,7 +139,8 @@ class Session:
         self._needs_reset = transaction.needs_reset
         self._closing = self._closing or transaction.closing
         self._broken = self._broken or transaction.closing
-        self._tell_route(transaction.outcomes)
+        if not transaction.ours:
+            self._tell_route(transaction.outcomes)
         return transaction.outcomes
 
     def _tell_route(self, outcomes: dict[Evpid, Outcome]) -> None:

@@ -63,6 +63,8 @@ class Transaction:
         """The server still has the transaction open."""
         self.closing = False
         """The server said 421, or the connection is of no use any more."""
+        self.ours = False
+        """It ended for a fault of our own queue, which says nothing of the server."""
 
     async def run(self) -> None:
         """Send it; afterwards ``outcomes`` has all recipients.
@@ -73,6 +75,7 @@ class Transaction:
         try:
             await self._converse()
         except SessionFaultError as fault:
+            self.ours = fault.cause == "internal"
             if self._dot_sent:
                 self._settle_with(Deferred(faults.LOST_AFTER_DOT, ambiguous=True))
             self._break(fault.reply)
@@ -229,6 +232,7 @@ class Transaction:
             self._settle_rest(_as_refusal(reply))
             return
         if not await self._send_content():
+            self.ours = True
             self._break(faults.NOT_OURS)
             return
         await self._final_replies()

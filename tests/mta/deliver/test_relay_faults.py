@@ -1,11 +1,15 @@
 """A next hop that refuses, drops, stalls or lies in each phase: an outcome for all, nothing lost, nothing doubled."""
 
-import pytest
+from collections.abc import AsyncIterator
 
-from paquebot_mta.config.service import OutboundLimits
+import pytest
+from msgspec.structs import replace
+
+from paquebot_mta.config.service import OutboundDelays, OutboundLimits, Penalties
+from paquebot_mta.deliver.transport import Task
 from paquebot_mta.mail.outcome import Deferred, Delivered, Failed
 from paquebot_mta.telemetry.events import Notice
-from tests.mta.deliver.relay_rig import impatient, make_task, relay_rig, route_to
+from tests.mta.deliver.relay_rig import denied, impatient, make_task, relay_rig, route_to
 from tests.support.fake_mx import FakeMx
 from tests.support.fake_mx_script import DROP, EXTENSIONS, RESET, STALL, Answer, Script, Step, Then
 from tests.support.processes import free_port
@@ -185,16 +189,25 @@ async def test_a_command_line_is_never_two() -> None:
     assert isinstance(outcome, Deferred)
 
 
-async def test_unreadable_content_defers() -> None:
-    task = make_task()
-
-    def broken() -> object:
+def unreadable() -> Task:
+    def broken() -> AsyncIterator[bytes]:
         raise OSError("disk")
 
+    return replace(make_task(), content=broken)
+
+
+async def test_unreadable_content_defers() -> None:
     async with FakeMx() as mx, relay_rig() as rig:
-        task = type(task)(task.message, task.envelopes, task.reverse_path, broken, task.before_final_dot)  # type: ignore[arg-type]
-        assert isinstance(await rig.outcome(route_to(mx), task), Deferred)
+        assert isinstance(await rig.outcome(route_to(mx), unreadable()), Deferred)
         assert mx.contents == []
+
+
+@pytest.mark.parametrize("task", [unreadable(), replace(make_task(), before_final_dot=denied)])
+async def test_a_fault_of_our_queue_is_no_fault_of_the_route(task: Task) -> None:
+    async with FakeMx() as mx, relay_rig(delays=OutboundDelays(reconnect=0.0)) as rig:
+        for _ in range(Penalties().fruitless_message_limit + 1):
+            assert isinstance(await rig.outcome(route_to(mx), task), Deferred)
+        assert isinstance(await rig.outcome(route_to(mx), make_task()), Delivered)
 
 
 @pytest.mark.parametrize(("phase", "ambiguous"), [("MAIL", False), ("DATA", False), ("DOT", True)])
