@@ -31,6 +31,7 @@ class OpenSmtpdSettings:
     Mail for the domains of `routes` goes to their hops, all other mail to `default`. There are STARTTLS and, for the
     only user `login`, AUTH; the certificate's authority is what hops with TLS are checked against.
     `filter_command` is run by a shell as root, and filters every session.
+    `ciphers` is what it offers in TLS, empty for its own choice.
     With `only_queues` no mail leaves the queue, and a client may send as many messages as it likes.
     """
 
@@ -41,6 +42,7 @@ class OpenSmtpdSettings:
     hostname: str = "opensmtpd.test"
     only_queues: bool = False
     filter_command: str = ""
+    ciphers: str = ""
 
 
 class OpenSmtpd:
@@ -51,7 +53,10 @@ class OpenSmtpd:
         self.directory = directory
         program = directory / "program"
         program.mkdir()
-        mounts = {program: package_directory(PACKAGE), **_places(directory, settings)}
+        # It would ask the machine's name server about loopback before it looks into /etc/hosts.
+        (directory / "resolv.conf").write_text("lookup file\n")
+        mounts = {Path("/etc/resolv.conf"): directory / "resolv.conf"}
+        mounts |= {program: package_directory(PACKAGE), **_places(directory, settings)}
         mounts[Path("/usr/libexec")] = package_directory(PACKAGE) / "usr/libexec"
         mounts |= with_users(directory, {"opensmtpd": _DAEMON, "opensmtpq": _QUEUE})
         _copy_key(directory, settings.certificate)
@@ -131,6 +136,7 @@ def _configuration(directory: Path, port: int, settings: OpenSmtpdSettings) -> s
         f'table secrets "file:{directory}/secrets"',
         f'table users "file:{directory}/users"',
         *(["smtp limit max-mails 1000000"] if settings.only_queues else []),
+        *([f'smtp ciphers "{settings.ciphers}"'] if settings.ciphers else []),
         *([_filter(settings.filter_command)] if settings.filter_command else []),
         f'listen on {LOOPBACK} port {port} tls pki "server" auth-optional <users> hostname "{settings.hostname}"'
         + (" filter probe" if settings.filter_command else ""),

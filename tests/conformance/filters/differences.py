@@ -1,8 +1,10 @@
 """Where Paquebot tells a filter something else than OpenSMTPD does, and why."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from .dialogs import OVER_TLS
 from .streams import Told
 
 Mend = Callable[[Told, Told], None]
@@ -39,17 +41,44 @@ def _unfinished_content(them: Told, us: Told) -> None:
     us.content.clear()
 
 
+def _result_before_user(them: Told, us: Told) -> None:
+    """Protocol 0.7 gives link-auth's result first; Debian's OpenSMTPD speaks 0.6."""
+    them.reports = [re.sub(r"^link-auth\|(.*)\|(pass|fail|error)$", r"link-auth|\2|\1", line) for line in them.reports]
+
+
+def _masked(them: Told, us: Told) -> None:
+    """Of AUTH a filter is given the mechanism alone, unless it may see credentials; OpenSMTPD gives it all."""
+    them.questions = [re.sub(r"^(auth\|\S+) .*", r"\1", line) for line in them.questions]
+
+
+def _unknown_mechanism(them: Told, us: Told) -> None:
+    """What isn't offered is refused before anybody is asked: nobody can tell what of its argument is a secret."""
+    them.questions.remove("auth|GSSAPI")
+    them.reports.remove("filter-response|auth|proceed")
+
+
+def _completed(them: Told, us: Told) -> None:
+    """What a user's message lacks is added before filters have it: whoever signs it signs that, too."""
+    assert [line.partition(":")[0] for line in us.content[:2]] == ["Date", "Message-ID"]
+    del us.content[:2]
+
+
 DIFFERENCES: Final[Mapping[str, Mend]] = {
     "refused recipient, then reset": _rollback_before_its_reply,
     "rewritten recipient": _new_address,
     "refused content": _one_verdict_on_data,
     "errors": _syntax_is_501,
     "gone within content": _unfinished_content,
+    "a user's message": _completed,
+    "a wrong password, then the right one": _completed,
+    "AUTH with an unknown mechanism": _unknown_mechanism,
 }
-"""By the name of the dialog."""
+"""By the name of the dialog, which is the same over TLS."""
 
 
 def mend(name: str, them: Told, us: Told) -> None:
-    """Apply the known difference of a dialog, if it has one."""
-    if name in DIFFERENCES:
-        DIFFERENCES[name](them, us)
+    """Apply what differs in all dialogs, and the known difference of this one, if it has one."""
+    _masked(them, us)
+    _result_before_user(them, us)
+    if (found := DIFFERENCES.get(name.removesuffix(OVER_TLS))) is not None:
+        found(them, us)
