@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +19,8 @@ Apply = Callable[[MtaConfig], Awaitable[None]]
 """Puts a configuration in force, all or nothing; raises ConfigError to refuse it."""
 Report = Callable[["ConfigStatus"], None]
 """Hears of each change of the status."""
+SAVE_SECONDS: Final = 10.0
+"""Least time between two writes of the last good copy, which is synced: it may be that old."""
 
 
 class ConfigStatus(Struct, frozen=True, rename="camel"):
@@ -42,9 +45,10 @@ class DirectorySource:
 
     Args:
         path: the directory.
-        last_good: where the last good copy is kept, None for nowhere; of several workers one keeps it. A configuration
-            with a key ring for the queue is never kept.
+        last_good: where the last good copy is, None for nowhere.
+        keep: whether a configuration in force shall be kept there. One with a key ring for the queue never is.
         wall_clock: seconds since 1970.
+        monotonic: seconds, for the pauses between two writes of the copy.
 
     Attributes:
         status: what is in force, and what was refused.
@@ -52,17 +56,30 @@ class DirectorySource:
     """
 
     def __init__(
-        self, path: Path, *, last_good: Path | None = None, wall_clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        last_good: Path | None = None,
+        keep: Callable[[MtaConfig], bool] = lambda config: True,
+        wall_clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._last_good = last_good
+        self._keep = keep
         self._wall_clock = wall_clock
+        self._monotonic = monotonic
         self._seen: Signature | None = None
+        self._in_force: tuple[Mapping[str, bytes], MtaConfig] | None = None
+        self._unsaved: Mapping[str, bytes] | None = None
+        self._save_at = 0.0
         self.status = ConfigStatus()
         self.save_failures = 0
 
     def load_first(self) -> MtaConfig:
         """Read the configuration to start with; blocking. The last good copy stands in for a missing or bad one.
+
+        Call ``started`` once it is in force, or ``fall_back`` if it can't be put in force.
 
         Raises:
             ConfigError: neither can be used; the reason is the directory's.
@@ -74,12 +91,31 @@ class DirectorySource:
             config = load(files)
         except ConfigError as error:
             self._reject(files, error)
-            config = self._load_last_good(error)
-            self._take(config, keep_rejection=True)
-        else:
-            self._take(config)
-            self._save(files, config)
+            return self._stand_in(error)
+        self._take(config)
+        self._in_force = files, config
         return config
+
+    def fall_back(self, cause: Exception) -> MtaConfig:
+        """Refuse what ``load_first`` read, as it can't be put in force; answers the last good copy instead; blocking.
+
+        Raises:
+            Exception: the cause, if there is no copy, or none but of the same.
+        """
+        refused = self.status.digest
+        if self._in_force is not None:
+            self._reject(self._in_force[0], cause)
+            self._in_force = None
+        config = self._stand_in(cause)
+        if config.digest == refused:
+            raise cause
+        return config
+
+    def started(self) -> None:
+        """What was read first is in force: from now on it is the last good one; blocking."""
+        if self._in_force is not None:
+            self._note_good(*self._in_force)
+            self.save()
 
     async def watch(self, apply: Apply, report: Report, *, interval_seconds: float = 0.25) -> None:
         """Follow the directory until cancelled: each new version is given to ``apply``, then ``report`` hears of it.
@@ -89,7 +125,24 @@ class DirectorySource:
         """
         while True:
             await self._poll(apply, report)
+            if self._unsaved is not None and self._monotonic() >= self._save_at:
+                await asyncio.to_thread(self.save)
             await asyncio.sleep(interval_seconds)
+
+    def save(self) -> None:
+        """Write the last good copy if it isn't there; blocking. A volume that refuses it must not stop mail."""
+        if self._last_good is None or self._unsaved is None:
+            return
+        self._save_at = self._monotonic() + SAVE_SECONDS
+        try:
+            if self._unsaved:
+                write_directory(self._last_good, self._unsaved)
+            else:
+                _remove(self._last_good)
+        except OSError:
+            self.save_failures += 1
+        else:
+            self._unsaved = None
 
     async def _poll(self, apply: Apply, report: Report) -> None:
         found = await asyncio.to_thread(signature, self._path)
@@ -120,7 +173,7 @@ class DirectorySource:
             self._reject(files, error)
         else:
             self._take(config)
-            await asyncio.to_thread(self._save, files, config)
+            self._note_good(files, config)
 
     def _take(self, config: MtaConfig, *, keep_rejection: bool = False) -> None:
         self.status = ConfigStatus(
@@ -140,28 +193,23 @@ class DirectorySource:
             rejected_reason=str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}",
         )
 
-    def _save(self, files: Mapping[str, bytes], config: MtaConfig) -> None:
-        """Keep the last good copy; a volume that refuses it must not stop mail.
+    def _note_good(self, files: Mapping[str, bytes], config: MtaConfig) -> None:
+        """Have it kept soon; with a key ring none is, at once: it would lay the keys beside what they lock."""
+        if config.service.queue.key_ring:
+            self._unsaved, self._save_at = {}, 0.0
+        elif self._keep(config):
+            self._unsaved = files
 
-        With a key ring none is kept: it would lay the keys beside what they lock.
-        """
-        if self._last_good is None:
-            return
-        try:
-            if not config.service.queue.key_ring:
-                write_directory(self._last_good, files)
-            else:
-                _remove(self._last_good)
-        except OSError:
-            self.save_failures += 1
-
-    def _load_last_good(self, cause: ConfigError) -> MtaConfig:
+    def _stand_in(self, cause: Exception) -> MtaConfig:
+        """Take the last good copy, or raise why there is need of it."""
         if self._last_good is None:
             raise cause
         try:
-            return load(read_directory(self._last_good))
+            config = load(read_directory(self._last_good))
         except ConfigError:
             raise cause from None
+        self._take(config, keep_rejection=True)
+        return config
 
 
 def _remove(directory: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from paquebot_mta.accept.listener import Acceptor
 from paquebot_mta.admin.controls import HostEntry, RouteEntry
+from paquebot_mta.config.errors import ConfigError
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.deliver.pool import Network, describe_routes
 from paquebot_mta.deliver.settings import RouteInfo
@@ -76,7 +77,12 @@ class Plant:
         return self.live.config
 
     async def start(self) -> int:
-        """Recover the queue, then deliver and accept; answers how many envelopes were recovered."""
+        """Recover the queue, then deliver and accept; answers how many envelopes were recovered.
+
+        Raises:
+            ConfigError: a listener can't be bound, or a filter can't be started.
+            OSError, SpoolError: the volume is out of order.
+        """
         await self.filtering.subscribers.apply(self.live.config.service.reports)
         recovered = await self.dispatcher.recover()
         self._running = asyncio.create_task(self.dispatcher.run())
@@ -85,7 +91,10 @@ class Plant:
         self.filtering.read_gauges(self._metrics)
         if self.live.filters is not None:
             await self.filtering.running.apply(self.live.filters)
-        await self.acceptor.start()
+        try:
+            await self.acceptor.start()
+        except OSError as error:
+            raise ConfigError("service.listeners", error.strerror or str(error)) from error
         if self._pickup is not None:
             await self._pickup.start()
         return recovered
@@ -206,4 +215,8 @@ async def open_plant(config: MtaConfig, options: Options, bus: Bus, metrics: Met
     spool = await open_spool(config.service.queue, options.spool, name=f"worker-{options.worker or 0}", notice=bus.emit)
     gauges.read_volume(metrics, options.spool, os.statvfs)
     gauges.set_build(metrics)
-    return Plant(live, resolver, spool, bus, metrics, filtering)
+    try:
+        return Plant(live, resolver, spool, bus, metrics, filtering)
+    except BaseException:
+        await spool.close()
+        raise

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from typing import Final
 
 from paquebot_mta.admin.app import start_worker_socket
 from paquebot_mta.admin.controls import Part, Status
@@ -23,12 +23,17 @@ from paquebot_mta.service.parent import end_with
 from paquebot_mta.service.plant import Plant, open_plant
 from paquebot_mta.service.tracing import Tracer
 from paquebot_mta.service.waiting import Waiting
-from paquebot_mta.spool.store import SpoolStats
+from paquebot_mta.spool.layout import SpoolFormatError
+from paquebot_mta.spool.store import SpoolError, SpoolStats
 from paquebot_mta.telemetry.bus import Bus
 from paquebot_mta.telemetry.events import ConfigEvent, Notice
 from paquebot_mta.telemetry.metrics import Metrics, exposition
 
 LAG_INTERVAL_SECONDS = 1.0
+VOLUME_FAULTS: Final = (OSError, SpoolError, SpoolFormatError)
+"""For these no configuration is to blame; a listener that can't be bound is told as a ``ConfigError``."""
+Places = frozenset[tuple[str, str, int]]
+"""Name, address and port of listeners."""
 LAST_GOOD = "config"
 """Directory on the volume that keeps the last good configuration."""
 
@@ -44,10 +49,12 @@ class Worker:
         self._metrics = Metrics(options.config.name)
         self._bus.subscribe(self._metrics)
         self._output = Output(options, self._bus, self._metrics)
-        self._source = DirectorySource(options.config, last_good=_last_good(options))
+        self._source = DirectorySource(options.config, last_good=options.spool / LAST_GOOD, keep=self._may_keep)
         self._stop = asyncio.Event()
         self._draining = False
         self._plant: Plant | None = None
+        self._admin: list[Running] = []
+        self._started_on: Places = frozenset()
 
     async def run(self) -> int:
         """Work; answers the exit code: 0 after a drain, 1 if the worker could not start."""
@@ -57,7 +64,7 @@ class Worker:
         watching = asyncio.create_task(end_with(self._options.parent, self._stop.set))
         try:
             return await self._work()
-        except (ConfigError, OSError, ValueError) as error:
+        except (ValueError, *VOLUME_FAULTS) as error:
             self._notice("error", "service.fault", cause=str(error))
             return 1
         finally:
@@ -70,23 +77,58 @@ class Worker:
         config = await self._first_config()
         if config is None:
             return 0
-        self._metrics.resource = config.service.name
-        self._output.configure(config.service.logging)
-        self._plant = plant = await open_plant(config, self._options, self._bus, self._metrics)
-        self._output.lost |= plant.filtering.lost()
-        self._tell_loaded()
-        admin = await self._open_admin(plant)
         try:
-            recovered = await plant.start()
-            self._notice("info", "service.started", recovered=recovered, listeners=", ".join(self._listeners()))
+            await self._begin(config)
+        except VOLUME_FAULTS:
+            raise
+        except Exception as error:  # whatever it is, another configuration may do
+            config = await asyncio.to_thread(self._source.fall_back, error)
+            self._notice("error", "service.fault", cause=str(error))
+            await self._begin(config)
+        try:
             await self._until_stopped(self._source.watch(self._apply, self._on_config), self._watch_lag())
             self._draining = True
             self._notice("info", "service.draining", grace_seconds=self._options.grace_seconds)
         finally:
-            await plant.drain(self._options.grace_seconds)
-            for each in admin:
-                await each.close()
+            await self._end()
+        await asyncio.to_thread(self._source.save)
         return 0
+
+    async def _begin(self, config: MtaConfig) -> None:
+        """Put the first configuration in force, or leave everything as it was.
+
+        Raises:
+            ValueError: it can't be put in force.
+            OSError, SpoolError, SpoolFormatError: the volume, or the admin port, is out of order.
+        """
+        self._metrics.resource = config.service.name
+        self._output.configure(config.service.logging)
+        self._plant = plant = await open_plant(config, self._options, self._bus, self._metrics)
+        try:
+            self._output.lost |= plant.filtering.lost()
+            await self._open_admin(plant)
+            recovered = await plant.start()
+        except BaseException:
+            await self._end()
+            raise
+        self._started_on = _places(config)
+        self._tell_loaded()
+        if self._source.status.rejected_reason:
+            self._on_config(self._source.status)
+        await asyncio.to_thread(self._source.started)
+        self._notice("info", "service.started", recovered=recovered, listeners=", ".join(self._listeners()))
+
+    async def _end(self) -> None:
+        """End everything that was begun."""
+        assert self._plant is not None, "something was begun"
+        await self._plant.drain(self._options.grace_seconds)
+        while self._admin:
+            await self._admin.pop(0).close()
+        self._plant = None
+
+    def _may_keep(self, config: MtaConfig) -> bool:
+        """Whether a start would succeed with a configuration; and of several workers the first one keeps it."""
+        return not self._options.worker and _places(config) == self._started_on
 
     async def _first_config(self) -> MtaConfig | None:
         """Wait for a configuration that can be read: without one nothing is served. None if the end comes first."""
@@ -142,18 +184,17 @@ class Worker:
         status = self._source.status
         self._bus.emit(ConfigEvent(change="loaded", generation=status.generation, digest=status.digest))
 
-    async def _open_admin(self, plant: Plant) -> list[Running]:
+    async def _open_admin(self, plant: Plant) -> None:
         """Open the control socket, and the admin port unless a supervisor has it."""
         controls = WorkerControls(self._parts(plant), Tracer(self._bus, time.time))
         # The control sockets are private; what every user may reach is the socket that mail is submitted to.
         self._options.runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
         await plant.door.open(self._options.submit_socket)
-        running = [await start_worker_socket(controls, self._options.control_socket)]
+        self._admin.append(await start_worker_socket(controls, self._options.control_socket))
         if self._options.worker is None:
-            running.append(await start_admin_port(self._options.admin_host, self._options.admin_port, [controls]))
+            self._admin.append(await start_admin_port(self._options.admin_host, self._options.admin_port, [controls]))
         self._metrics.read("paquebot_draining", lambda: float(self._draining))
         self._metrics.read("paquebot_ready", lambda: float(self._status(()).ready))
-        return running
 
     def _parts(self, plant: Plant) -> Parts:
         """What controls act on."""
@@ -238,9 +279,9 @@ class Worker:
         self._bus.emit(Notice(level="error" if level == "error" else "info", event=event, details=details))
 
 
-def _last_good(options: Options) -> Path | None:
-    """Where the last good configuration is kept; of several workers the first one keeps it."""
-    return options.spool / LAST_GOOD if not options.worker else None
+def _places(config: MtaConfig) -> Places:
+    """What is bound at a start, and never again."""
+    return frozenset((each.name, each.address, each.port) for each in config.service.listeners)
 
 
 def _fields(stats: SpoolStats) -> Iterator[tuple[str, int]]:

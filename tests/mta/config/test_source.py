@@ -13,12 +13,25 @@ from paquebot_mta.config.codec import dump, load
 from paquebot_mta.config.directory import MAX_FILE_BYTES, read_directory, write_directory
 from paquebot_mta.config.errors import ConfigError
 from paquebot_mta.config.service import MtaConfig
-from paquebot_mta.config.source import ConfigStatus, DirectorySource
+from paquebot_mta.config.source import SAVE_SECONDS, ConfigStatus, DirectorySource
 from tests.mta.config.strategies import DOMAIN, SERVICE, TABLES
 
 
 def _files(generation: int) -> dict[str, bytes]:
     return dump(SERVICE, [DOMAIN], generation, TABLES)
+
+
+def _start(place: Path) -> DirectorySource:
+    """As a process starts that has no trouble."""
+    source = DirectorySource(place / "config", last_good=place / "good")
+    source.load_first()
+    source.started()
+    return source
+
+
+def _kept(place: Path) -> int:
+    """Generation of the last good copy."""
+    return load(read_directory(place / "good")).generation
 
 
 class Applied:
@@ -110,22 +123,22 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 def test_a_configuration_with_a_key_ring_is_never_kept_beside_the_queue(tmp_path: Path) -> None:
     """Nor does the one before stay, which may have had the same secrets."""
     write_directory(tmp_path / "config", _files(1))
-    DirectorySource(tmp_path / "config", last_good=tmp_path / "good").load_first()
+    _start(tmp_path)
     assert (tmp_path / "good" / "service.json").exists()
     key = '[{"id": 1, "key": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "createdAt": "2026-11-21T00:00:00Z"}]'
     queue = msgspec.structs.replace(SERVICE.queue, key_ring=key)
     sealed = dump(msgspec.structs.replace(SERVICE, queue=queue), [DOMAIN], 2, TABLES)
     write_directory(tmp_path / "config", sealed)
     for _ in range(2):
-        source = DirectorySource(tmp_path / "config", last_good=tmp_path / "good")
-        assert source.load_first().generation == 2
+        source = _start(tmp_path)
+        assert source.status.generation == 2
         assert (source.save_failures, (tmp_path / "good").exists()) == (0, False)
 
 
 @pytest.mark.parametrize("damage", ["gone", "bad"])
 def test_the_last_good_copy_stands_in_at_start(tmp_path: Path, damage: str) -> None:
     write_directory(tmp_path / "config", _files(3))
-    DirectorySource(tmp_path / "config", last_good=tmp_path / "good").load_first()
+    _start(tmp_path)
     bad = {**_files(4), "service.json": b"{}"}
     write_directory(tmp_path / "config", bad if damage == "bad" else {})
     source = DirectorySource(tmp_path / "config", last_good=tmp_path / "good")
@@ -133,6 +146,57 @@ def test_the_last_good_copy_stands_in_at_start(tmp_path: Path, damage: str) -> N
     assert source.status.generation == 3
     assert "sha256" in source.status.rejected_reason or "missing" in source.status.rejected_reason
     assert source.status.rejected_digest
+
+
+def test_nothing_is_kept_before_it_is_in_force(tmp_path: Path) -> None:
+    write_directory(tmp_path / "config", _files(1))
+    _start(tmp_path)
+    write_directory(tmp_path / "config", _files(2))
+    source = DirectorySource(tmp_path / "config", last_good=tmp_path / "good")
+    assert source.load_first().generation == 2
+    assert _kept(tmp_path) == 1
+    assert source.fall_back(ConfigError("service.listeners", "port taken")).generation == 1
+    assert (source.status.generation, source.status.rejected_reason) == (1, "service.listeners: port taken")
+    assert source.status.rejected_digest not in ("", "-", source.status.digest)
+    source.started()
+    assert _kept(tmp_path) == 1
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["the same", "none"])
+def test_without_another_good_one_there_is_nothing_to_fall_back_to(tmp_path: Path, kept: bool) -> None:
+    write_directory(tmp_path / "config", _files(1))
+    if kept:
+        _start(tmp_path)
+    source = DirectorySource(tmp_path / "config", last_good=tmp_path / "good")
+    source.load_first()
+    with pytest.raises(KeyError, match="a fault"):
+        source.fall_back(KeyError("a fault"))
+
+
+async def test_the_last_good_copy_is_written_now_and_then_and_only_what_may_be_kept(tmp_path: Path) -> None:
+    now = 0.0
+    write_directory(tmp_path / "config", _files(1))
+    source = DirectorySource(
+        tmp_path / "config",
+        last_good=tmp_path / "good",
+        keep=lambda config: config.generation != 4,
+        monotonic=lambda: now,
+    )
+    source.load_first()
+    source.started()
+    applied = Applied()
+    task = await _watch(source, applied)
+    for generation in (2, 3, 4):
+        write_directory(tmp_path / "config", _files(generation))
+        assert (await applied.next()).generation == generation
+    assert _kept(tmp_path) == 1
+    now = SAVE_SECONDS
+    for _ in range(100):
+        await asyncio.sleep(0.01)
+        if _kept(tmp_path) != 1:
+            break
+    assert _kept(tmp_path) == 3
+    task.cancel()
 
 
 async def test_a_new_version_is_applied_and_a_bad_one_is_named(tmp_path: Path) -> None:
@@ -151,7 +215,6 @@ async def test_a_new_version_is_applied_and_a_bad_one_is_named(tmp_path: Path) -
     write_directory(tmp_path / "config", _files(4))
     assert (await applied.next()).rejected_reason == ""
     assert applied.generations == [2, 4]
-    assert DirectorySource(tmp_path / "good").load_first().generation == 4
     task.cancel()
 
 
@@ -192,6 +255,9 @@ def test_the_status_is_spelled_for_the_admin_port() -> None:
 async def test_a_full_volume_never_stops_a_configuration(tmp_path: Path) -> None:
     write_directory(tmp_path / "config", _files(1))
     (tmp_path / "good").write_bytes(b"in the way")
-    source = DirectorySource(tmp_path / "config", last_good=tmp_path / "good")
-    assert source.load_first().generation == 1
+    source = _start(tmp_path)
+    assert source.status.generation == 1
     assert source.save_failures == 1
+    (tmp_path / "good").unlink()
+    source.save()
+    assert _kept(tmp_path) == 1
