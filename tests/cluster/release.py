@@ -53,7 +53,7 @@ class Release:
     def remove(self) -> None:
         """Delete all mail objects, the release, and the namespaces; definitions stay for whoever comes next."""
         api = self.cluster.api
-        api.run("delete", "mailservices,maildomains,tables", "--all", "-n", self.namespace, "--timeout=60s")
+        api.run("delete", "mailservices,maildomains,mailfilters,tables", "--all", "-n", self.namespace, "--timeout=60s")
         api.helm("uninstall", NAME, "-n", self.namespace, "--wait", "--timeout", "60s")
         api.kubectl("delete", "namespace", self.namespace, *self.tenants, "--wait=false")
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import smtplib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
 from tests.support.load import Witness, body_of, digest
+
+from .release import MX
 
 SENDER = "load@client.example.org"
 CONNECTION_MESSAGES = 5
@@ -26,6 +28,7 @@ class Traffic:
     """Sessions in parallel to one address, each with its own messages; `witness` is complete after the end.
 
     Attributes:
+        name: what the tokens of its messages begin with.
         outages: how many seconds a sender was without a 250 because it was refused, broken off or not heard.
         troubles: what was said then.
     """
@@ -33,6 +36,7 @@ class Traffic:
     address: str
     recipient: str
     sessions: int = 4
+    name: str = "rollout"
     witness: Witness = field(default_factory=Witness)
     outages: list[float] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
@@ -58,7 +62,7 @@ class Traffic:
         return len(self.witness.acked)
 
     def _send(self, sender: int) -> None:
-        tokens = (f"rollout-{sender}-{number:06d}x" for number in range(1_000_000))
+        tokens = (f"{self.name}-{sender}-{number:06d}x" for number in range(1_000_000))
         trouble_since: float | None = None
         while not self._ending.is_set():
             started = time.monotonic()
@@ -67,7 +71,7 @@ class Traffic:
                     client.ehlo_or_helo_if_needed()
                     for _ in range(CONNECTION_MESSAGES):
                         started = time.monotonic()
-                        self._message(client, next(tokens))
+                        self._message(client, next(tokens), self.recipient)
                         self._over(trouble_since)
                         trouble_since = None
                         self._ending.wait(REST_SECONDS)
@@ -77,20 +81,31 @@ class Traffic:
                 self._ending.wait(REST_SECONDS)
         self._over(trouble_since)
 
+    def send_to(self, address: str, recipient: str, tokens: Iterable[str], *, seconds: float = REPLY_SECONDS) -> None:
+        """Send one message for each token, past the Service if need be; they are in the same books.
+
+        Raises:
+            smtplib.SMTPException, OSError: one was not acknowledged within these seconds for each reply.
+        """
+        with smtplib.SMTP(address, 25 if address == self.address else MX, "client.example.org", timeout=seconds) as one:
+            one.ehlo_or_helo_if_needed()
+            for token in tokens:
+                self._message(one, token, recipient)
+
     def _over(self, since: float | None) -> None:
         """Note the end of a trouble, if there was one."""
         if since is not None:
             self.outages.append(time.monotonic() - since)
 
-    def _message(self, client: smtplib.SMTP, token: str) -> None:
+    def _message(self, client: smtplib.SMTP, token: str, recipient: str) -> None:
         """Send one message. Raises `smtplib.SMTPException` or OSError when it was not acknowledged."""
         body = body_of(token, 2_000)
-        for code, reply in (client.mail(SENDER), client.rcpt(self.recipient)):
+        for code, reply in (client.mail(SENDER), client.rcpt(recipient)):
             if code != 250:
                 raise smtplib.SMTPResponseException(code, reply)
         with self._lock:
             self.witness.sent[token] = digest(body)
-            self.witness.recipients[token] = self.recipient
+            self.witness.recipients[token] = recipient
             # From here on it may have been taken, whatever comes.
             self.witness.unknown.add(token)
         code, reply = client.data(b"Subject: %s\r\n\r\n%s" % (token.encode(), body))
