@@ -30,7 +30,8 @@ class OpenSmtpdSettings:
 
     Mail for the domains of `routes` goes to their hops, all other mail to `default`. There are STARTTLS and, for the
     only user `login`, AUTH; the certificate's authority is what hops with TLS are checked against.
-    `filter_command` is run by a shell as root, and filters every session.
+    `filter_command` is run by a shell as root, and filters every session, after the `builtin_filters`: what stands
+    behind the names of such filters in smtpd.conf(5).
     `ciphers` is what it offers in TLS, empty for its own choice.
     With `only_queues` no mail leaves the queue, and a client may send as many messages as it likes.
     """
@@ -42,6 +43,7 @@ class OpenSmtpdSettings:
     hostname: str = "opensmtpd.test"
     only_queues: bool = False
     filter_command: str = ""
+    builtin_filters: Mapping[str, str] = field(default_factory=dict)
     ciphers: str = ""
 
 
@@ -137,17 +139,22 @@ def _configuration(directory: Path, port: int, settings: OpenSmtpdSettings) -> s
         f'table users "file:{directory}/users"',
         *(["smtp limit max-mails 1000000"] if settings.only_queues else []),
         *([f'smtp ciphers "{settings.ciphers}"'] if settings.ciphers else []),
-        *([_filter(settings.filter_command)] if settings.filter_command else []),
+        *(_filters(settings) if settings.filter_command else []),
         f'listen on {LOOPBACK} port {port} tls pki "server" auth-optional <users> hostname "{settings.hostname}"'
-        + (" filter probe" if settings.filter_command else ""),
+        + (" filter all" if settings.filter_command else ""),
         *(_action(number, hop) for number, (_, hop) in enumerate(hops)),
         *(_match(number, domain) for number, (domain, _) in enumerate(hops)),
     ]
     return "\n".join(parts) + "\n"
 
 
-def _filter(command: str) -> str:
-    return f'filter probe proc-exec "{command}" user root group root'
+def _filters(settings: OpenSmtpdSettings) -> list[str]:
+    names = ", ".join([*(f'"{name}"' for name in settings.builtin_filters), "probe"])
+    return [
+        f'filter probe proc-exec "{settings.filter_command}" user root group root',
+        *(f'filter "{name}" {text}' for name, text in settings.builtin_filters.items()),
+        f"filter all chain {{ {names} }}",
+    ]
 
 
 def _action(number: int, hop: Hop) -> str:

@@ -46,15 +46,22 @@ class RawReply:
 
 
 class SmtpClient:
-    """A connection to a port of loopback or of `host`, or to a unix socket; closed at the end of its block."""
+    """A connection to a port of loopback or of `host`, or to a unix socket; closed at the end of its block.
 
-    def __init__(self, target: int | Path, *, host: str = LOOPBACK, timeout_seconds: float = 10.0) -> None:
+    `source` is the address that it comes from, empty for the system's choice.
+    """
+
+    def __init__(
+        self, target: int | Path, *, host: str = LOOPBACK, source: str = "", timeout_seconds: float = 10.0
+    ) -> None:
         self.transcript: list[str] = []
         self._timeout_seconds = timeout_seconds
         self._buffer = bytearray()
         self._socket: socket.socket = socket.socket(socket.AF_UNIX if isinstance(target, Path) else socket.AF_INET)
         self._socket.settimeout(timeout_seconds)
         try:
+            if source:
+                self._socket.bind((source, 0))
             self._socket.connect(str(target) if isinstance(target, Path) else (host, target))
         except OSError:
             self._socket.close()

@@ -57,11 +57,14 @@ class Judged:
 class ContentScreen:
     """One message that waits (implements ``Sink``)."""
 
-    def __init__(self, screen: Screen, facts: Facts, message_bytes: int, trace: bytes) -> None:
-        """Begin to hold; ``trace`` are our own fields, which come first."""
-        self._around = Surroundings(screen.holder, screen.monotonic, message_bytes, trace)
+    def __init__(self, screen: Screen, facts: Facts, message_bytes: int, trace: bytes, *, junk: bool) -> None:
+        """Begin to hold; ``trace`` are our own fields, which come first, behind the mark of what is junk already."""
+        mark = JUNK_FIELD if junk else b""
+        self._around = Surroundings(screen.holder, screen.monotonic, message_bytes, mark + trace)
         self._facts = facts
+        self._mark = mark
         self._runs = [ContentRun(screen.chain, facts, self._around)]
+        self._runs[0].write(mark)
         self._letter: Letter | None = None
         self._letters: dict[Part, Letter] = {}
 
@@ -93,7 +96,7 @@ class ContentScreen:
         assert self._letter is not None, "it was judged"
         for part in parts:
             letter = self._letters.get(part, self._letter)
-            if junk or part.junk:
+            if (junk or part.junk) and not (self._mark and self._mark in letter.front):
                 letter = letter.marked(JUNK_FIELD)
             async for chunk in letter.chunks():
                 part.draft.write(chunk)
@@ -118,7 +121,7 @@ def begin_content(
         junk: what is known already of all parts.
     """
     if _must_wait(screen, parts):
-        return ContentScreen(screen, facts, message_bytes, trace)
+        return ContentScreen(screen, facts, message_bytes, trace, junk=junk)
     for part in parts:
         if junk or part.junk:
             part.draft.write(JUNK_FIELD)

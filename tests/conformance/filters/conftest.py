@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .dialogs import Step
 from .streams import Told, sessions
 
 PYTHON = "/usr/bin/python3"
+needs_python = pytest.mark.skipif(not Path(PYTHON).exists(), reason="no Debian python3, which other users may run")
 PROBE = Path(__file__).with_name("probe.py")
 ANONYMOUS = "aNULL:@SECLEVEL=0"
 """Debian's OpenSMTPD can't sign with its own key: it hands that to another process by means that OpenSSL 3 took away.
@@ -35,10 +37,10 @@ class Server:
     port: int
     log: Path
 
-    def told(self, dialog: tuple[Step, ...]) -> Told:
+    def told(self, dialog: tuple[Step, ...], source: str = "", greeting: str = "220") -> Told:
         """Run a dialog and give what the filter was told of it."""
         before = len(sessions(self.lines()))
-        _run(self.port, dialog)
+        _run(self.port, dialog, source, greeting)
         # Reports and questions come by different processes; the end of the session is the last report.
         wait_until(lambda: _has_ended(self.lines(), before), "the end of the session")
         return sessions(self.lines())[before]
@@ -53,9 +55,9 @@ def _has_ended(lines: list[str], before: int) -> bool:
     return len(found) > before and found[before].reports[-1:] == ["link-disconnect|"]
 
 
-def _run(port: int, dialog: tuple[Step, ...]) -> None:
-    with SmtpClient(port) as client:
-        client.expect("220")
+def _run(port: int, dialog: tuple[Step, ...], source: str, greeting: str) -> None:
+    with SmtpClient(port, source=source) as client:
+        client.expect(greeting)
         for said, code in dialog:
             if said == "TLS":
                 client.start_tls(_context())
@@ -70,7 +72,16 @@ def _run(port: int, dialog: tuple[Step, ...]) -> None:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[Server, Server, Server]]:
-    """OpenSMTPD, Paquebot's MX listener and its submission listener."""
+    """OpenSMTPD, Paquebot's MX listener and its submission listener, with the probe as only filter."""
+    with running_pair({}, {}) as pair:
+        yield pair
+
+
+@contextmanager
+def running_pair(
+    builtin_theirs: Mapping[str, str], builtin_ours: Mapping[str, Filter]
+) -> Iterator[tuple[Server, Server, Server]]:
+    """Run both with the probe behind built-in filters."""
     with peer_directory() as directory:
         logs = [directory / name for name in ("theirs", "ours")]
         for log in logs:
@@ -81,12 +92,12 @@ def servers() -> Iterator[tuple[Server, Server, Server]]:
         certificate = CertificateAuthority(directory).issue(HOSTNAME)
         theirs = OpenSmtpdSettings(
             default=Hop(1), certificate=certificate, login=Login(ALICE, PASSWORD), only_queues=True,
-            hostname=HOSTNAME, filter_command=" ".join(commands[0]), ciphers=ANONYMOUS,
+            hostname=HOSTNAME, filter_command=" ".join(commands[0]), ciphers=ANONYMOUS, builtin_filters=builtin_theirs,
         )  # fmt: skip
         ours = PaquebotSettings(
             certificate=certificate,
-            filters={"probe": Filter(kind=Process(command=commands[1]))},
-            listener_filters=("probe",),
+            filters={**builtin_ours, "probe": Filter(kind=Process(command=commands[1]))},
+            listener_filters=(*builtin_ours, "probe"),
         )
         with running_opensmtpd(directory / "o", theirs) as them, running_paquebot(directory / "p", ours) as us:
             yield Server(them.port, logs[0]), Server(us.ports.mx, logs[1]), Server(us.ports.submission, logs[1])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 _EVPID = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 _MSGID = re.compile(r"(?<=\|)[0-9a-f]{8}(?![0-9a-f])")
-_PORT = re.compile(r"127\.0\.0\.1:\d+")
+_PORT = re.compile(r"(127\.0\.0\.\d+):\d+")
 _TLS = re.compile(r"(TLSv1\.\d):[A-Z0-9_-]+:\d+")
 
 
@@ -46,7 +46,7 @@ def _report(fields: list[str]) -> str:
 def _blank(text: str) -> str:
     text = _EVPID.sub("EVPID", text)
     text = _MSGID.sub("MSGID", text)
-    text = _PORT.sub("127.0.0.1:PORT", text)
+    text = _PORT.sub(r"\1:PORT", text)
     return _TLS.sub(r"\1:CIPHER:BITS", text)
 
 

@@ -5,21 +5,19 @@ Where it isn't, the difference stands in `DIFFERENCES`, with its reason; nothing
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.paquebot_config import ALICE
 from tests.support.unpacked import needs_unpacked
 
-from .conftest import PYTHON, Server
+from .conftest import Server, needs_python
 from .dialogs import AUTH, AUTHENTICATED, DIALOGS, ENCRYPTED, Step
 from .differences import mend
 
 pytestmark = [
     pytest.mark.integration,
     needs_unpacked("opensmtpd"),
-    pytest.mark.skipif(not Path(PYTHON).exists(), reason="no Debian python3, which other users may run"),
+    needs_python,
     pytest.mark.timeout(120),
 ]
 TLS_AND_AUTH: tuple[Step, ...] = (
