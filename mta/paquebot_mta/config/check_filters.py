@@ -40,7 +40,7 @@ _BEFORE: Final[Mapping[str, frozenset[Phase]]] = {
 """Phases that don't know yet what a criterion looks at, or don't know which one."""
 _STATUS: Final = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 _ADDRESS: Final = re.compile(r"unix:/[^\0]+|(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
-_STORE: Final = re.compile(r"memory|sqlite:/[!-~]+|redis://[!-~]+")
+_STORE: Final = re.compile(r"volume|memory|sqlite:/[!-~]+|rediss?://[!-~]+")
 
 
 def check_filters(filters: Mapping[str, Filter], path: str, names: Names) -> None:
@@ -89,7 +89,7 @@ def _tests(kind: Kind) -> tuple[tuple[str, str, bool], ...]:
             return ((".url", "not an address of HTTP", kind.url.startswith(("http://", "https://"))),)
         case Greylist():
             right = _STORE.fullmatch(kind.store) is not None
-            return ((".store", "not memory, sqlite:/PATH or redis://HOST:PORT/DB", right),)
+            return ((".store", "not volume, memory, sqlite:/PATH or redis://HOST:PORT/DB", right),)
         case Milter():
             right = _ADDRESS.fullmatch(kind.address) is not None
             return ((".address", "not host:port, [v6]:port or unix:/path", right),)

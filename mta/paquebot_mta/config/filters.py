@@ -142,13 +142,16 @@ class Greylist(Value, frozen=True, kw_only=True, tag="Greylist"):
     """Strangers come again (RFC 6647).
 
     Attributes:
-        store: ``memory``, ``sqlite:PATH`` or ``redis://HOST:PORT/DB``; shared by the pods if it is not memory.
+        store: ``volume`` (a file beside the queue), ``memory`` (of each process), ``sqlite:PATH``,
+            ``redis://HOST:PORT/DB`` or ``rediss://`` (TLS).
+        password: of Redis, empty for none or one in ``store``.
         delay_seconds: first tried again after; ``retry_seconds``: and before; ``pass_seconds``: known for so long.
         spf: key by domain where the client passes SPF for it, else by its network.
         allow: name of a table (netaddr) of clients that are never asked.
     """
 
     store: str = "memory"
+    password: str = ""
     delay_seconds: int = 300
     retry_seconds: int = 172_800
     pass_seconds: int = 3_110_400

@@ -4,7 +4,17 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from paquebot_operator.api.common import NO_SPACE, Hostname, LocalRef, Network, Seconds, Text, TimeoutMilliseconds
+from paquebot_operator.api.common import (
+    NO_SPACE,
+    DataKey,
+    Hostname,
+    LocalRef,
+    Network,
+    ObjectName,
+    Seconds,
+    Text,
+    TimeoutMilliseconds,
+)
 from paquebot_operator.api.decisions import FilterAction
 from paquebot_operator.api.matches import Reject
 from paquebot_operator.api.pods import Resources
@@ -17,6 +27,13 @@ OnFailure = Annotated[
 ]
 Timeout = Annotated[TimeoutMilliseconds, Meta(description="Wait for an answer.")]
 SecretTextRef = PrivateKeyRef
+
+
+class PasswordRef(ApiValue, frozen=True, kw_only=True):
+    """A password in a Secret of the same namespace."""
+
+    name: Annotated[ObjectName, Meta(description="Name of the Secret.")]
+    key: Annotated[DataKey, Meta(description="Key under data.")] = "password"
 
 
 class Process(ApiValue, frozen=True, kw_only=True):
@@ -117,16 +134,25 @@ class Greylist(ApiValue, frozen=True, kw_only=True):
             message="delaySeconds must be less than retrySeconds",
             holds=lambda greylist: greylist.delay_seconds < greylist.retry_seconds,
         ),
+        Rule(
+            cel="!has(self.passwordRef) || self.store.startsWith('redis')",
+            message="passwordRef is for a store in Redis: leave it out, or set store: redis://HOST:PORT/DB",
+            holds=lambda greylist: greylist.password_ref is None or greylist.store.startswith("redis"),
+        ),
     )
 
     store: Annotated[
         str,
         Meta(
             max_length=1024,
-            pattern=r"^(memory|sqlite:/[!-~]+|redis://[!-~]+)$",
-            description="memory, sqlite:/PATH or redis://HOST:PORT/DB; shared by pods if it is not memory.",
+            pattern=r"^(volume|memory|sqlite:/[!-~]+|rediss?://[!-~]+)$",
+            description="volume (a file beside the queue), memory (of each worker process), sqlite:/PATH, "
+            "redis://[USER@]HOST:PORT/DB or rediss:// (TLS).",
         ),
-    ] = "memory"
+    ] = "volume"
+    password_ref: Annotated[
+        PasswordRef | None, Meta(description="Password of Redis, a key of a Secret, rather than in store.")
+    ] = None
     delay_seconds: Annotated[Seconds, Meta(description="Too early before.")] = 300
     retry_seconds: Annotated[Seconds, Meta(description="Too late after.")] = 172_800
     pass_seconds: Annotated[Seconds, Meta(description="Known for so long.")] = 3_110_400

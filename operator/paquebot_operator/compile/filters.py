@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from paquebot_mta.config import filters as contract
 from paquebot_mta.config.patterns import regex_fault
@@ -74,6 +75,7 @@ def _asked(item: MailFilter, scope: Scope) -> contract.Kind:
     """Services that are asked, over HTTP, DNS or a socket; and greylisting."""
     spec = item.spec
     if (rspamd := spec.rspamd) is not None:
+        _warn_of_password(rspamd.url, "spec.rspamd.url", scope)
         return contract.Rspamd(
             url=rspamd.url,
             password=scope.secret_text(rspamd.password_ref, "spec.rspamd.passwordRef"),
@@ -96,8 +98,10 @@ def _asked(item: MailFilter, scope: Scope) -> contract.Kind:
             timeout_seconds=score.timeout_milliseconds / 1_000,
         )
     if (greylist := spec.greylist) is not None:
+        _warn_of_password(greylist.store, "spec.greylist.store", scope)
         return contract.Greylist(
             store=greylist.store,
+            password=scope.secret_text(greylist.password_ref, "spec.greylist.passwordRef"),
             delay_seconds=greylist.delay_seconds,
             retry_seconds=greylist.retry_seconds,
             pass_seconds=greylist.pass_seconds,
@@ -110,6 +114,16 @@ def _asked(item: MailFilter, scope: Scope) -> contract.Kind:
     return contract.Milter(
         address=milter.address, timeout_seconds=milter.timeout_milliseconds / 1_000, on_failure=milter.on_failure
     )
+
+
+def _warn_of_password(url: str, path: str, scope: Scope) -> None:
+    try:
+        password = urlsplit(url).password
+    except ValueError:  # the MTA says so
+        return
+    if password:
+        message = "whoever may read this object reads the password in it: put it into a Secret, and set passwordRef"
+        scope.report.warn("Accepted", "PasswordInSpec", path, message)
 
 
 def _dnsbl(dnsbl: filters.Dnsbl, scope: Scope) -> contract.Dnsbl:

@@ -7,6 +7,7 @@ from paquebot_mta.config.filters import Filter
 from paquebot_mta.config.service import Certificate
 from paquebot_mta.config.tables import Table
 from paquebot_operator.api.common import BundleRef, KeyRef, LocalRef
+from paquebot_operator.api.filters import PasswordRef
 from paquebot_operator.api.signing import PrivateKeyRef
 from paquebot_operator.compile.certificates import load_bundle, load_pair
 from paquebot_operator.compile.conditions import Report
@@ -75,7 +76,7 @@ class Scope:
         name = f"{ref.kind.lower()}:{self.key_of(ref.name)}:{ref.key}"
         return self._keep(name, load_bundle(content, path, self.report))
 
-    def secret_text(self, ref: KeyRef | PrivateKeyRef | None, path: str) -> str:
+    def secret_text(self, ref: KeyRef | PrivateKeyRef | PasswordRef | None, path: str) -> str:
         """Text under a key of a Secret; empty without a reference, or if it can't be used."""
         content = self._value("Secret", ref.name, ref.key, path) if ref else b""
         try:

@@ -15,6 +15,7 @@ from paquebot_operator.compile import names, tuning
 from paquebot_operator.compile.actions import compile_action
 from paquebot_operator.compile.attached import Attached, Memory, attach
 from paquebot_operator.compile.conditions import ObjectCondition, Report
+from paquebot_operator.compile.greylists import warn_of_greylists
 from paquebot_operator.compile.last_good import LastGood
 from paquebot_operator.compile.listeners import compile_listeners
 from paquebot_operator.compile.objects import ObjectKey, Objects, key_of
@@ -127,6 +128,7 @@ def _shard(service: MailService, scope: Scope, attached: Attached) -> ServiceSha
         reports=compile_reports(spec.reports),
     )
     _guard(service, shard, scope)
+    warn_of_greylists(service, shard, scope)
     return shard
 
 

@@ -13,7 +13,7 @@ from paquebot_operator.desired.context import Egress
 
 _SERVICE_NAME = re.compile(r"[-a-z0-9.]+\.(?P<namespace>[-a-z0-9]+)\.svc(?:\..+)?")
 
-_PORTS: Final = {"http": 80, "https": 443, "redis": 6379}
+_PORTS: Final = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379}
 
 
 def egress_of(config: MtaConfig) -> Egress:

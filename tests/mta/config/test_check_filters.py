@@ -54,6 +54,8 @@ def builtin(phase: Phase = "ehlo", when: Criterion = ALWAYS, action: FilterActio
         Dnsbl(lists=(DnsList(zone="zen.test", codes=("127.0.0.2", "127.0.0.0/30")),)),
         SenderScore(block_below=50),
         Greylist(store="redis://127.0.0.1:6379/0"),
+        Greylist(store="rediss://paquebot@redis.test/0", password="secret"),
+        Greylist(store="volume"),
         Milter(address="[::1]:8891"),
         Milter(address="unix:/run/milter"),
     ],

@@ -1,5 +1,6 @@
 """MailFilters become filters of whoever names them; what can't be asked is never passed over in silence."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def test_a_filter_is_in_the_configuration_of_whoever_names_it() -> None:
         compiled(service(), domain(filterRefs=REFS), SPAM),
     ):
         assert result.config is not None
-        assert result.config.service.filters == {"default/spam": Filter(kind=Greylist())}
+        assert result.config.service.filters == {"default/spam": Filter(kind=Greylist(store="volume"))}
         named = [each.filters for each in result.config.service.listeners]
         named += [each.filters for each in result.config.domains.values()]
         assert ("default/spam",) in named
@@ -161,6 +162,71 @@ def test_a_program_runs_in_the_service_s_pods_so_another_namespace_can_not_bring
     assert found(result, "MailDomain", "ProgramNotAllowed").status == "False"
     greylist = SPAM | {"metadata": metadata("spam", "tenant")}
     assert compiled(allowing, elsewhere, greylist).config.domains  # type: ignore[union-attr]
+
+
+REDIS = mail_filter(
+    "spam", greylist={"store": "redis://paquebot@valkey.mail.svc:6379/0", "passwordRef": {"name": "valkey"}}
+)
+WORD = "correct-horse-battery"
+
+
+def secret(name: str, **texts: str) -> Json:
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata(name), "data": data}
+
+
+def test_the_password_of_redis_comes_from_a_secret_and_is_nowhere_but_in_the_configuration() -> None:
+    mx = service(listeners=[{"name": "mx", "port": 2525, "filterRefs": REFS}])
+    result = compiled(mx, REDIS, secret("valkey", password=f"{WORD}\n"))
+    assert result.config is not None
+    kind = result.config.service.filters["default/spam"].kind
+    assert isinstance(kind, Greylist)
+    assert (kind.store, kind.password) == ("redis://paquebot@valkey.mail.svc:6379/0", WORD)
+    assert WORD not in str(result.conditions)
+
+
+def test_a_password_that_is_not_there_is_said_and_what_to_do() -> None:
+    for items, reason in (((REDIS,), "SecretNotFound"), ((REDIS, secret("valkey", other="x")), "KeyNotFound")):
+        assert ("spam", reason) in reasons(*items)
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"greylist": {"store": f"redis://paquebot:{WORD}@valkey.test/0"}}, "spec.greylist.store"),
+        ({"rspamd": {"url": f"http://paquebot:{WORD}@rspamd.test:11333"}}, "spec.rspamd.url"),
+    ],
+)
+def test_a_password_in_an_object_is_warned_of_and_not_repeated(spec: Json, field: str) -> None:
+    found = judge(objects(mail_filter("spam", **spec)), now=NOW).conditions
+    (warning,) = [each for each in found if each.reason == "PasswordInSpec"]
+    assert (warning.severity, warning.field) == ("Warning", field)
+    assert WORD not in str(found)
+
+
+def test_a_password_is_for_redis() -> None:
+    with pytest.raises(ObjectError, match="passwordRef is for a store in Redis"):
+        decode(mail_filter("spam", greylist={"passwordRef": {"name": "valkey"}}))
+
+
+@pytest.mark.parametrize(
+    ("store", "pods", "warned"),
+    [
+        ("volume", {"replicas": 3}, False),
+        ("memory", {"replicas": 1}, False),
+        ("memory", {"replicas": 3}, True),
+        ("memory", {"replicas": 1, "pods": {"workers": 2}}, True),
+        ("memory", {"replicas": 1, "autoscaling": {"minReplicas": 1, "maxReplicas": 2}}, True),
+        ("volume", {"replicas": 1, "pods": {"workers": 2}, "queue": {"storage": {"mode": "PerPod"}}}, False),
+        ("volume", {"replicas": 2, "queue": {"storage": {"mode": "PerPod"}}}, True),
+        ("redis://valkey.test/0", {"replicas": 3, "queue": {"storage": {"mode": "PerPod"}}}, False),
+    ],
+)
+def test_a_greylist_that_a_retry_may_miss_is_warned_of(store: str, pods: Json, warned: bool) -> None:
+    item = mail_filter("spam", greylist={"store": store})
+    result = compiled(service(listeners=[{"name": "mx", "port": 2525, "filterRefs": REFS}], **pods), item)
+    assert result.config is not None
+    assert ("GreylistNotShared" in {each.reason for each in result.conditions}) == warned
 
 
 def reasons(*filters: Json) -> set[tuple[str, str]]:

@@ -168,4 +168,5 @@ def _come_back(wait_seconds: int) -> Reply:
 def build_greylist(name: str, kind: Kind, places: Places, tools: Tools) -> GreylistFilter:
     """Make one (implements ``Maker``); raises ValueError if the store can't be used."""
     assert isinstance(kind, Greylist)
-    return GreylistFilter(name, kind, tools, open_store(kind.store, tools.folder))
+    store = open_store(kind.store, tools.folder, name=name, password=kind.password)
+    return GreylistFilter(name, kind, tools, store)

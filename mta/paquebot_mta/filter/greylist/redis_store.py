@@ -19,17 +19,19 @@ class RedisStore:
     """Remembers in Redis; entries end by themselves (implements ``Store``).
 
     Args:
-        url: ``redis://[USER:PASSWORD@]HOST:PORT/DB``, ``rediss://`` for TLS.
+        url: ``redis://[USER[:PASSWORD]@]HOST:PORT/DB``, ``rediss://`` for TLS.
+        password: counts if the URL has none; empty for none.
         prefix: of all keys.
 
     Raises:
         ValueError: the URL can't be used.
     """
 
-    def __init__(self, url: str, prefix: str = "paquebot:greylist:") -> None:
+    def __init__(self, url: str, prefix: str = "paquebot:greylist:", *, password: str = "") -> None:
         """Read the URL; the first question connects."""
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             url,
+            password=password or None,
             max_connections=MAX_CONNECTIONS,
             timeout=TIMEOUT_SECONDS,
             socket_timeout=TIMEOUT_SECONDS,

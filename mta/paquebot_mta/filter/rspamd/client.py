@@ -44,7 +44,7 @@ class RspamdClient:
         except TimeoutError as error:
             raise FilterError("no answer in time", "timeout") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise FilterError(f"{type(error).__name__}: {error}", "crash") from error
+            raise FilterError(_cause(error), "crash") from error
 
     async def _check(self, fields: list[tuple[str, str]], content: Content) -> bytes:
         session = self._opened()
@@ -70,7 +70,7 @@ class RspamdClient:
                 if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise FilterError(f"status {response.status}", "protocol")
         except (aiohttp.ClientError, ValueError) as error:
-            raise FilterError(f"{type(error).__name__}: {error}", "crash") from error
+            raise FilterError(_cause(error), "crash") from error
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -89,6 +89,12 @@ class RspamdClient:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+
+def _cause(error: Exception) -> str:
+    """Say what went wrong; an address that is none may hold a password."""
+    name = type(error).__name__
+    return name if isinstance(error, aiohttp.InvalidURL) else f"{name}: {error}"
 
 
 async def _pieces(content: Content) -> AsyncIterator[bytes]:

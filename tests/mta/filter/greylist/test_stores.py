@@ -14,6 +14,7 @@ from paquebot_mta.filter.greylist.store import MemoryStore, Store, StoreError
 from tests.support.processes import LOOPBACK, PeerProcess, find_program, free_port, run_command
 from tests.support.requirements import needs_programs
 
+WORD = "correct-horse"
 NOW = 1_700_000_000
 KINDS = [
     "memory",
@@ -82,6 +83,35 @@ async def test_redis_forgets_by_itself(redis_url: str) -> None:
     lives = [int(run_command([*ask, f"paquebot:greylist:{key}"]).checked().stdout) for key in ("short", "long")]
     assert 90 <= lives[0] <= 100
     assert 990 <= lives[1] <= 1_000
+
+
+@pytest.mark.integration
+@needs_programs("redis-server")
+async def test_redis_is_told_the_password_and_nobody_else_is(tmp_path: Path) -> None:
+    port = free_port()
+    options = ["--port", str(port), "--bind", LOOPBACK, "--save", "", "--dir", str(tmp_path), "--requirepass", WORD]
+    with PeerProcess([find_program("redis-server"), *options], tmp_path / "redis.log") as process:
+        process.wait_for_port(port)
+        right, wrong = (open_store(f"redis://{LOOPBACK}:{port}/0", None, password=word) for word in (WORD, WORD[1:]))
+        assert await right.first_seen("a", NOW, 60) == NOW
+        with pytest.raises(StoreError) as caught:
+            await wrong.find("a", NOW)
+        await right.close()
+        await wrong.close()
+    assert WORD[1:] not in str(caught.value)
+
+
+async def test_all_processes_share_the_volume_s_file(tmp_path: Path) -> None:
+    workers = [open_store("volume", tmp_path, name="mail/grey") for _ in range(2)]
+    assert await workers[0].first_seen("a", NOW, 600) == NOW
+    assert await workers[1].first_seen("a", NOW + 300, 600) == NOW
+    for each in workers:
+        await each.close()
+    assert os.listdir(tmp_path) == ["greylist-mail.grey.db"]
+
+
+def test_without_a_volume_there_is_memory() -> None:
+    assert isinstance(open_store("volume", None, name="grey"), MemoryStore)
 
 
 async def test_memory_is_bounded() -> None:
