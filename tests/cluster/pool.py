@@ -96,7 +96,7 @@ class Pool:
 
         while f"node{LOST_NODE}" not in found() or len(found()) < 2:
             self._kubectl("delete", "pod", self._release.pods()[0]["metadata"]["name"])
-            self.wait_for_pods(2)
+            wait_until(lambda: len(self._release.pods()) >= 2, "pods", RETURN_SECONDS)
         return found()[f"node{LOST_NODE}"]
 
     def take_mail(self, pod: Manifest, recipient: str, number: int) -> list[str]:

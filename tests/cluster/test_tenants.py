@@ -12,9 +12,9 @@ from .release import SERVICE, Release, mail_domain, mail_service
 pytestmark = pytest.mark.integration
 
 
-def answer_to(address: str, recipient: str) -> str:
-    """The first words of a pod's answer to a recipient."""
-    with SmtpClient(25, host=address) as client:
+def answer_to(address: str, recipient: str, port: int = 25) -> str:
+    """The first words of the answer of a Service or, with its own port, of a pod to a recipient."""
+    with SmtpClient(port, host=address) as client:
         client.expect("220")
         client.command("EHLO client.example.org", "250")
         client.command("MAIL FROM:<bob@example.org>", "250")
