@@ -67,8 +67,11 @@ def _running_exim(directory: Path, next_hop: int) -> Iterator[Server]:
 
 
 @contextmanager
-def _running_opensmtpd(directory: Path, next_hop: int) -> Iterator[Server]:
-    settings = OpenSmtpdSettings(default=Hop(next_hop), certificate=_certificate(directory), only_queues=True)
+def running_opensmtpd_server(directory: Path, next_hop: int, filter_command: str = "") -> Iterator[Server]:
+    """Run OpenSMTPD, which delivers nothing, until the end of the block; a command filters all its sessions."""
+    settings = OpenSmtpdSettings(
+        default=Hop(next_hop), certificate=_certificate(directory), only_queues=True, filter_command=filter_command
+    )
     with running_opensmtpd(directory / "opensmtpd", settings) as opensmtpd:
         queue = opensmtpd.directory / "spool" / "smtpd" / "queue"
         yield FileQueueServer("opensmtpd", opensmtpd.port, opensmtpd.process, queue, "*/*")
@@ -82,7 +85,7 @@ def _running_haraka(directory: Path, next_hop: int) -> Iterator[Server]:
 
 _STARTS: Mapping[Rival, Callable[[Path, int], AbstractContextManager[Server]]] = {
     "exim": _running_exim,
-    "opensmtpd": _running_opensmtpd,
+    "opensmtpd": running_opensmtpd_server,
     "haraka": _running_haraka,
 }
 

@@ -58,7 +58,19 @@ def processes_of(session: int) -> list[ProcessStat]:
 
 def cpu_of(session: int) -> Cpu:
     """Add up the CPU of all processes of a session, those that have ended too."""
-    found = processes_of(session)
+    return _sum_of(processes_of(session))
+
+
+def cpu_of_family(pid: int) -> Cpu:
+    """Add up the CPU of a process and all that it started, in whatever session that runs."""
+    everybody = list(_all_processes())
+    family = {pid}
+    while grown := {each.pid for each in everybody if each.parent in family} - family:
+        family |= grown
+    return _sum_of([each for each in everybody if each.pid in family])
+
+
+def _sum_of(found: list[ProcessStat]) -> Cpu:
     user, system = sum(each.user_ticks for each in found), sum(each.system_ticks for each in found)
     return Cpu(user / TICKS_PER_SECOND, system / TICKS_PER_SECOND)
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 from bench.machine import mount_of
-from bench.usage import Cpu, busy_seconds, cpu_of, parse_stat, processes_of, pss_bytes_of
+from bench.usage import Cpu, busy_seconds, cpu_of, cpu_of_family, parse_stat, processes_of, pss_bytes_of
 
 STAT = "4711 (smtpd) (x y)) S 12 34 56 0 -1 4194304 1 2 3 4 100 20 3 4 20 0 1 0 99 1000 10 0"
 MOUNTS = """\
@@ -44,6 +46,20 @@ def test_work_shows_up_as_cpu_time() -> None:
     while time.process_time() < until:
         pass
     assert (cpu_of(os.getsid(0)) - before).total_seconds > 0.0
+
+
+def test_what_a_child_uses_in_a_session_of_its_own_counts_for_its_family() -> None:
+    work = "import sys; sum(range(3_000_000)); print(flush=True); sys.stdin.read()"
+    argv = [sys.executable, "-c", work]
+    before, of_session = cpu_of_family(os.getpid()), cpu_of(os.getsid(0))
+    child = subprocess.Popen(argv, start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        more = (cpu_of_family(os.getpid()) - before).total_seconds
+        assert more >= (cpu_of(os.getsid(0)) - of_session).total_seconds + 0.02
+        assert child.stdin is not None
+        child.stdin.close()
 
 
 def test_cpu_times_add_up() -> None:

@@ -4,8 +4,9 @@ Whatever else it says is a fault of the protocol; nothing here knows which quest
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from paquebot_mta.config.filters import Phase
 from paquebot_mta.filter.decisions import (
@@ -24,6 +25,8 @@ from paquebot_mta.mail.reply import Reply
 INTERNAL_ERROR: Final = Reply(421, "Internal server error")
 """Instead of a reply that is none."""
 _ID: Final = re.compile(rb"[0-9a-fA-F]{1,16}")
+_PROCEEDS: Final = re.compile(rb"filter-result\|([0-9a-f]{16})\|([0-9a-f]{16})\|proceed")
+"""What nearly all answers are, as nearly all filters spell them: with ids as they were told."""
 _REPLY: Final = re.compile(r"([45][0-9]{2}) (?:([45]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$))?(.*)")
 _WITH_PARAMETER: Final = frozenset({b"reject", b"disconnect", b"rewrite", b"report"})
 _WITHOUT: Final = frozenset({b"proceed", b"junk"})
@@ -34,8 +37,7 @@ class ProtocolFault(Exception):  # noqa: N818 - a fault of the filter's, in the 
     """A filter said what the protocol doesn't allow: it can't be trusted any further."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """A phase is decided: ``response`` with its parameter, empty without."""
 
     session: SessionId
@@ -44,8 +46,7 @@ class Result:
     parameter: str
 
 
-@dataclass(frozen=True, slots=True)
-class ContentLine:
+class ContentLine(Struct, frozen=True):
     """A line of content as it was said: stuffed, without line end; ``.`` ends the message."""
 
     session: SessionId
@@ -53,8 +54,7 @@ class ContentLine:
     line: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(Struct, frozen=True):
     """A line ``report|...`` of the filter's own, for the log."""
 
     text: str
@@ -69,6 +69,9 @@ def parse_answer(line: bytes, version: Version) -> Answer:
     Raises:
         ProtocolFault: it isn't one that a filter may say.
     """
+    usual = _PROCEEDS.fullmatch(line)
+    if usual is not None and version in SESSION_FIRST:
+        return Result(SessionId(usual[1].decode("ascii")), int(usual[2], 16), "proceed", "")
     kind, _, rest = line.partition(b"|")
     if kind == b"report":
         return Remark(_text(rest))
