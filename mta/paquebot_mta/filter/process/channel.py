@@ -103,6 +103,13 @@ class Channel(asyncio.Protocol):
         self._lines.append(line)
         self._line_bytes += len(line)
 
+    def put(self, line: bytes) -> bool:
+        """As ``write``, if there is room; False if there is none."""
+        if self._line_bytes >= MAX_WAITING_BYTES or self.ended:
+            return False
+        self.write(line)
+        return True
+
     async def wait_for_room(self) -> None:
         """Wait until the filter reads, or is gone."""
         await self._writable.wait()

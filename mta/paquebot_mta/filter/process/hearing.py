@@ -87,11 +87,12 @@ class Hearing:
     def _writer(self, name: str) -> Callable[[Any], None]:
         """Make what writes reports of one name; half of all events go through it, so it binds what it needs."""
         directions = frozenset(direction for direction, wanted in self._wanted.items() if name in wanted)
-        own, guests, write = self._own, self._guests, self._write
+        own, guests, write, gone = self._own, self._guests, self._write, self._gone
+        put, clock, version = self._channel.put, self._clock, self._version
 
         def take(event: Report) -> None:
             if event.session in own:
-                if event.direction in directions:
+                if event.direction in directions and (gone or not put(report_line(event, clock(), version))):
                     write(event)
             elif event.session in guests and event.direction in directions and self._may_hear(event):
                 write(event)
