@@ -80,6 +80,7 @@ ROWS = (
         "the batch is 451, the segment is never used again, the next one works",
         (
             f"{FAULTS}/test_strace_errors.py::test_a_failing_call_is_4yz_and_loses_nothing",
+            f"{FAULTS}/test_fuse.py::test_writes_that_fail_for_one_file_only_go_elsewhere",
             f"{SPOOL}/test_faults.py::test_a_descriptor_is_never_synced_again_after_an_error",
         ),
     ),
@@ -87,8 +88,11 @@ ROWS = (
         6,
         "EIO of reading one segment",
         "its messages are deferred, all others go on",
-        (f"{SPOOL}/test_faults.py::test_an_unreadable_segment_defers_its_messages_only",),
-        "Injected where the queue calls the system, not by a file system of our own (FUSE).",
+        (
+            f"{FAULTS}/test_fuse.py::test_a_segment_that_can_not_be_read_holds_its_own_mail_only",
+            f"{SPOOL}/test_faults.py::test_an_unreadable_segment_defers_its_messages_only",
+        ),
+        root=True,
     ),
     Row(
         7,
@@ -156,6 +160,7 @@ ROWS = (
         "no acknowledgement, deadlines hold, alive but not ready",
         (
             f"{FAULTS}/test_troubles.py::test_a_volume_that_hangs_gets_no_acknowledgement_and_stops_nothing_else",
+            f"{FAULTS}/test_fuse.py::test_a_slow_volume_is_slow_and_nothing_else",
             f"{SPOOL}/test_faults.py::test_a_hung_volume_is_451_and_what_it_writes_later_is_void",
         ),
         root=True,
@@ -165,8 +170,13 @@ ROWS = (
         15,
         "the answer of an NFS server is lost, and the request repeated",
         "EEXIST and ENOENT are settled by looking",
-        (f"{SPOOL}/test_offline.py::test_a_rename_whose_answer_was_lost_is_found_by_looking",),
-        f"{NO_NFS} Adoption rests on no single answer: a claim is looked at after it was made.",
+        (
+            f"{SPOOL}/test_offline.py::test_a_rename_whose_answer_was_lost_is_found_by_looking",
+            f"{FAULTS}/test_fuse.py::test_what_an_old_view_of_the_volume_hides_is_delivered_once_it_shows",
+        ),
+        f"{NO_NFS} An old view of the volume, as its clients have one, is shown by a file system of our own. Adoption"
+        " rests on no single answer: a claim is looked at after it was made.",
+        root=True,
     ),
     Row(
         16,

@@ -164,7 +164,7 @@ class Adopter:
                 if owner is None or owner.owner != self.incarnation:
                     self._fence(name, 1 + (owner.epoch if owner else 0))
                 if name not in served:
-                    taken.append(self._home(name, owner))
+                    taken.append(self._home(name))
         return taken
 
     def _ours(self, owners: Owners) -> Iterator[str]:
@@ -173,11 +173,13 @@ class Adopter:
             if leads_to_us and self.disk.exists(self.layout.home(name)):
                 yield name
 
-    def _home(self, name: str, owner: Owner | None) -> Home:
+    def _home(self, name: str) -> Home:
+        """What a process wrote on another machine may not be seen here at once, even if it has said goodbye: it is
+        looked at again before anything goes."""
         path = self.layout.home(name)
         with suppress(OSError):  # what its owner kept for a full volume is ours to use
             self.disk.unlink(f"{path}/ballast")
-        return Home(name, path, False, proven=self.is_proven_dead(name, owner))
+        return Home(name, path, False, proven=is_proven_dead(self.disk, path, self.machine))
 
     def _block(self, name: str) -> str:
         return f"{self.layout.home(name)}/owner"

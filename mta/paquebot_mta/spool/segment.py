@@ -33,7 +33,7 @@ class Home:
 
     Attributes:
         lock_fd: the descriptor that holds its lock, of our own one.
-        proven: its writer is known to have ended: nothing is appended any more.
+        proven: its writer is known to have ended, and all that it wrote is seen: nothing is appended any more.
         guarded_until: of one that isn't proven: no segment is removed before (monotonic seconds).
         rescan_at: when to look for late records of one that isn't proven (monotonic seconds); ``rescans``: so far.
         last_beat_at: when its owner was seen alive last (monotonic seconds), until its first delivery was reported.
