@@ -18,6 +18,7 @@ from paquebot_mta.accept.received import make_received
 from paquebot_mta.accept.screening import Screening
 from paquebot_mta.accept.senders import may_send
 from paquebot_mta.accept.state import SessionState, TransactionState
+from paquebot_mta.accept.storing import store_all
 from paquebot_mta.accept.submission import complete_header
 from paquebot_mta.expand.results import Refused, Target
 from paquebot_mta.filter.contract import Changes
@@ -206,17 +207,18 @@ class Receiver:
         if envelope.draft is None:
             return answers.NOT_NOW
         wanted = [part for part in envelope.parts.values() if part.envelopes and part.refusal is None]
+        messages = [(part.draft, self._make_message(server, session, envelope, part)) for part in wanted]
         try:
-            for part in wanted:
-                await self._store(server, part, self._make_message(server, session, envelope, part))
+            await store_all(self._spool, messages)
         except SpoolError as error:
             self._complain(session, error)
             return error.reply
+        for _, message in messages:
+            self._stored(server, message)
         return answers.accepted(wanted[0].draft.msgid if wanted else envelope.msgid)
 
-    async def _store(self, server: Any, part: Part, message: Message) -> None:
-        """Make one part's message durable, and say so. Raises SpoolError."""
-        await part.draft.commit(message)
+    def _stored(self, server: Any, message: Message) -> None:
+        """Say that a message is durable."""
         self._emit(
             QueueEvent(
                 change="committed",
