@@ -171,6 +171,8 @@ class SessionCore(Deadlines, SMTP):
             while not self.closing and not self._lost and await self.step():
                 if self._writable is not None:
                     await self._wait_for_client()
+                if self._content is None and not len(self._input):
+                    break  # nothing more came: the most usual case, and a step only to find that out is dear
         except asyncio.CancelledError:
             self.closing = True
         except Exception as error:  # a fault of ours must not look like the client's: 4yz, and the session ends

@@ -1,6 +1,5 @@
 """The sessions that are open, counted in all, by client and by network."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from paquebot_mta.accept import answers
@@ -18,8 +17,8 @@ class Crowd:
     def __init__(self) -> None:
         """Start empty."""
         self._sessions: set[Sweepable] = set()
-        self._by_client: Counter[str] = Counter()
-        self._by_network: Counter[str] = Counter()
+        self._by_client: dict[str, int] = {}
+        self._by_network: dict[str, int] = {}
 
     def __len__(self) -> int:
         """Sessions that are open."""
@@ -35,22 +34,24 @@ class Crowd:
             return answers.TOO_MANY_SESSIONS
         if address == _LOCAL:
             return None
-        if self._by_client[address] >= limits.sessions_per_client:
+        if self._by_client.get(address, 0) >= limits.sessions_per_client:
             return answers.TOO_MANY_FROM_YOU
-        if limits.sessions_per_network and self._by_network[network_of(address)] >= limits.sessions_per_network:
+        if limits.sessions_per_network and self._by_network.get(network_of(address), 0) >= limits.sessions_per_network:
             return answers.TOO_MANY_FROM_NETWORK
         return None
 
     def add(self, session: Sweepable, address: str) -> None:
         """Count a session in."""
         self._sessions.add(session)
-        self._by_client[address] += 1
-        self._by_network[network_of(address)] += 1
+        for counts, key in ((self._by_client, address), (self._by_network, network_of(address))):
+            counts[key] = counts.get(key, 0) + 1
 
     def remove(self, session: Sweepable, address: str) -> None:
         """Count a session out."""
         self._sessions.discard(session)
         for counts, key in ((self._by_client, address), (self._by_network, network_of(address))):
-            counts[key] -= 1
-            if counts[key] <= 0:
-                del counts[key]
+            left = counts.get(key, 0) - 1
+            if left > 0:
+                counts[key] = left
+            else:
+                counts.pop(key, None)

@@ -17,6 +17,7 @@ from paquebot_mta.deliver.settings import RouteInfo
 from paquebot_mta.dispatch.dispatcher import Dispatcher
 from paquebot_mta.dispatch.notifier import BounceNotifier
 from paquebot_mta.dispatch.settle import Settler
+from paquebot_mta.mail.chance import Chance
 from paquebot_mta.resolver.dns_resolver import DnsResolver
 from paquebot_mta.resolver.questions import Resolver
 from paquebot_mta.resolver.reverse import forward_confirmed_name
@@ -66,7 +67,7 @@ class Plant:
             emit=bus.emit,
             on_accepted=lambda message: self.dispatcher.enqueue(message),
             clock=self._clock,
-            randbits=secrets.randbits,
+            randbits=Chance().bits,
             lookup_name=self._lookup_name,
         )
         self.door = Door(self.acceptor, lambda: self.live.local)
