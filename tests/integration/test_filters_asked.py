@@ -62,6 +62,7 @@ def test_rspamd_refuses_marks_and_changes(directory: Path, settings: PaquebotSet
             (junk,) = paquebot.delivered(ALICE, ".Junk")
             paquebot.wait_for_empty_queue()
             assert len(paquebot.delivered(ALICE)) == 1
+            check_there(paquebot, "rspamd")
     assert good.index(b"X-Spam-Action: no action\n") < good.index(b"Received: ") < good.index(b"Subject: Hello\n")
     assert good.endswith(b"\nhello\n.dot\n")
     assert b"X-Told: alice@example.test joe@client.test 127.0.0.1 client.test -" in good
@@ -84,6 +85,12 @@ def test_a_session_outlives_an_rspamd_that_is_away(directory: Path, settings: Pa
         paquebot.change(filters=lax)
         assert "250 2.0.0" in send(paquebot)
         paquebot.wait_for_delivered(ALICE)
+
+
+def check_there(paquebot: Paquebot, name: str) -> None:
+    """A service that answers is never said to be away."""
+    assert paquebot.metric("paquebot_filter_up", filter=name) == 1.0
+    assert "filter.away" not in paquebot.process.log()
 
 
 def check_away(paquebot: Paquebot) -> None:
@@ -110,6 +117,7 @@ def test_what_a_milter_signed_verifies_where_it_arrives(
             paquebot.submit(ALICE, [f"friend@{FAR}"], content=letter).checked()
             wait_until(lambda: bool(far_mx.transactions), "a message at the far host", 20.0)
             paquebot.wait_for_empty_queue()
+            check_there(paquebot, "sign")
     content = far_mx.transactions[-1].content
     assert key.verify(content) == [f"{SIGNED} pass"]
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from paquebot_mta.config.codec import load
 from paquebot_mta.config.directory import read_directory
 from paquebot_mta.config.errors import ConfigError
-from paquebot_mta.config.filters import Chain, Milter, Rspamd
+from paquebot_mta.config.filters import Chain, Greylist, Kind, Milter, Rspamd
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.filter.chain import NAMES, Verdict
 from paquebot_mta.filter.decisions import JUNK, PROCEED, Disconnect, Reject, Rewrite
@@ -61,7 +61,7 @@ def command(file: Path, config: Path, listener: str, messages: tuple[Path, ...],
 
 
 def _without_services(settings: MtaConfig) -> MtaConfig:
-    """Leave out filters that would ask a service of others, and say so."""
+    """Leave out filters that would ask a service of others, and say so; a greylist begins with an empty memory."""
     filters = settings.service.filters
     left_out = {name for name, each in filters.items() if isinstance(each.kind, Rspamd | Milter)}
     for name in sorted(left_out):
@@ -70,11 +70,13 @@ def _without_services(settings: MtaConfig) -> MtaConfig:
     def kept(names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name not in left_out)
 
-    chosen = {
-        name: replace(each, kind=Chain(filters=kept(each.kind.filters))) if isinstance(each.kind, Chain) else each
-        for name, each in filters.items()
-        if name not in left_out
-    }
+    def alone(kind: Kind) -> Kind:
+        if isinstance(kind, Chain):
+            return Chain(filters=kept(kind.filters))
+        # A rehearsal must not make strangers known to those who answer mail.
+        return replace(kind, store="memory") if isinstance(kind, Greylist) else kind
+
+    chosen = {name: replace(each, kind=alone(each.kind)) for name, each in filters.items() if name not in left_out}
     listeners = tuple(replace(each, filters=kept(each.filters)) for each in settings.service.listeners)
     return replace(settings, service=replace(settings.service, filters=chosen, listeners=listeners))
 

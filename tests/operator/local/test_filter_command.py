@@ -45,6 +45,11 @@ def _record(path: Path, record: Sequence[str] = RECORD) -> Path:
     return path
 
 
+GREYLIST = """apiVersion: paquebot.dev/v1alpha1
+kind: MailFilter
+metadata: {{name: grey}}
+spec: {{greylist: {{store: "sqlite:{store}", spf: false}}}}
+"""
 LETTER = b"Subject: Hello\nFrom: a@b.test\n\nfirst\n--dashes\n"
 CONTENT = """apiVersion: paquebot.dev/v1alpha1
 kind: MailFilter
@@ -89,6 +94,17 @@ def test_what_filters_make_of_content_is_printed(tmp_path: Path, capfd: pytest.C
     assert f"{S}   +X-Footer: yes\n{S}   +Sent through our own filter\n" in printed.out, printed.out
     assert "default/scan is not asked: it is a service of its own" in printed.err
     assert f"{S} commit    - -> reject 554 5.7.1 after all  (default/end)" in printed.out
+
+
+@pytest.mark.slow
+def test_a_rehearsal_makes_no_stranger_known(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    manifest, store = tmp_path / "filter.yaml", tmp_path / "greylist.db"
+    manifest.write_text(GREYLIST.format(store=store))
+    for _ in range(2):
+        done = CliRunner().invoke(command, ["test", str(manifest), "--record", str(_record(tmp_path / "record"))])
+        assert done.exit_code == 0, done.output
+        assert "rcpt-to   nobody@example.test -> reject 451 4.7.1 Greylisted" in capfd.readouterr().out
+    assert not store.exists()
 
 
 @pytest.mark.slow
