@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.kube.api import Manifest
 from tests.kube.cluster import Cluster
-from tests.support.processes import wait_until
+from tests.support.processes import PeerError, wait_until
 
 from .release import SERVICE, Release
 from .traffic import Traffic
@@ -58,6 +58,17 @@ class Pool:
             self._cluster.start_node(LOST_NODE)
 
     @contextmanager
+    def without_kubelet(self) -> Iterator[None]:
+        """Pause what speaks for a node, until the cluster takes it for lost; the node's pods go on unseen."""
+        kubelet = kubelet_of(self._cluster)
+        os.kill(kubelet, signal.SIGSTOP)
+        try:
+            self.wait_for_the_loss()
+            yield
+        finally:
+            os.kill(kubelet, signal.SIGCONT)
+
+    @contextmanager
     def without_volume(self) -> Iterator[None]:
         """Take the volume from its nodes; what is mounted stays so, as with any lazy detach: the next mount fails."""
         volume = self._volume()
@@ -81,8 +92,12 @@ class Pool:
             away.rename(queue)
 
     def wait_for_the_loss(self) -> None:
-        """Wait until the cluster knows that the node is lost."""
-        self._cluster.stop_node(LOST_NODE)
+        """Wait until the cluster knows that the node is lost, and its pods with it."""
+        self._kubectl("wait", "--for=condition=Ready=Unknown", f"node/node{LOST_NODE}", "--timeout=60s")
+        node = f"node{LOST_NODE}"
+        wait_until(
+            lambda: all(each["spec"]["nodeName"] != node for each in self._release.pods()), "its pods' loss", 60.0
+        )
 
     def scale(self, replicas: int) -> None:
         """Scale the pool."""
@@ -135,6 +150,10 @@ class Pool:
         acked = self._traffic.acked
         wait_until(lambda: self._traffic.acked > acked + 20, "mail flows", RETURN_SECONDS)
 
+    def names(self) -> set[str]:
+        """Return the names of all pods that there are."""
+        return {each["metadata"]["name"] for each in self.all_pods()}
+
     def all_pods(self) -> list[Manifest]:
         """Return all that there are, ready or not."""
         selector = f"paquebot.dev/service={SERVICE}"
@@ -165,6 +184,16 @@ def _starts(pod: Manifest) -> int:
 def processes_of(pod: Manifest) -> list[int]:
     """Find the processes of a pod's mail server on this machine: its nodes are processes here, too."""
     return [each for each, command in commands_of(pod).items() if b"paquebot" in command]
+
+
+def kubelet_of(cluster: Cluster) -> int:
+    """Find the kubelet of the node that is lost."""
+    root = f"--root-dir={cluster.nodes[LOST_NODE].home / 'kubelet'}".encode()
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if root in place.read_bytes().split(b"\0"):
+                return int(place.parent.name)
+    raise PeerError(f"node{LOST_NODE} has no kubelet")
 
 
 def homes_of(process: int) -> set[str]:

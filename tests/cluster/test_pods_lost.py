@@ -67,6 +67,13 @@ class Scene:
         with self.pool.without_queue():
             time.sleep(AWAY_SECONDS)
 
+    def lose_a_kubelet(self) -> None:
+        """Take a node for lost whose pod lives and goes on: for a while there is one pod more than there should be."""
+        zombie = self.pool.spread()["metadata"]["name"]
+        with self.pool.without_kubelet():
+            self.pool.wait_for_pods(2)
+        wait_until(lambda: zombie not in self.pool.names(), "its end", RETURN_SECONDS)
+
     def lose_a_node(self) -> None:
         """Lose a node whose pod has mail that waits; it stays away until others are in the place of its pods."""
         self.store.script = SLOW
@@ -91,6 +98,7 @@ STRIKES: list[Callable[[Scene], None]] = [
     Scene.kill_a_container,
     Scene.lose_the_queue,
     Scene.scale_to_nothing_and_back,
+    Scene.lose_a_kubelet,
     Scene.lose_a_node,
 ]
 
