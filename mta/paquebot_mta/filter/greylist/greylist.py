@@ -31,6 +31,9 @@ NETWORK6: Final = 64
 SPF_SECONDS: Final = 5.0
 _RENEWALS: Final = 16
 """A client that is known is renewed when this part of the time has passed, not at each message."""
+KNOWN_SECONDS: Final = 600
+"""So long a client that the store knows isn't looked up again: most mail comes from such, and the store may be far."""
+MAX_KNOWN: Final = 50_000
 _MAX_WRITES: Final = 1_000
 """Correspondents that wait to be written down; more at once are let go."""
 
@@ -46,6 +49,7 @@ class GreylistFilter(WatchedFilter):
         self._config = config
         self._tools = tools
         self._store = store
+        self._known: dict[str, int] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -119,10 +123,17 @@ class GreylistFilter(WatchedFilter):
         return found.result
 
     async def _is_known(self, client: str, now: int) -> bool:
-        at = await self._store.find(client, now)
-        if at is not None and now - at >= self._config.pass_seconds // _RENEWALS:
+        if now < self._known.get(client, 0):
+            return True
+        at, renewal_seconds = await self._store.find(client, now), self._config.pass_seconds // _RENEWALS
+        if at is None:
+            return False
+        if now - at >= renewal_seconds:
             await self._store.renew(client, now, self._config.pass_seconds)
-        return at is not None
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[client] = now + min(KNOWN_SECONDS, renewal_seconds)
+        return True
 
     def handler_of(self, kind: type) -> Handler | None:
         """Choose the deliveries (implements ``Chooser``)."""

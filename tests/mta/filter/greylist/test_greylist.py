@@ -67,6 +67,31 @@ async def test_who_comes_again_in_time_is_known_for_everybody_then() -> None:
     assert await grey.come("192.0.2.1", "else@else.test", "alice@example.test") == PROCEED
 
 
+class Counting(MemoryStore):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    async def find(self, key: str, now_seconds: int) -> int | None:
+        self.asked += 1
+        return await super().find(key, now_seconds)
+
+
+async def test_the_store_is_asked_about_a_known_client_once_in_ten_minutes() -> None:
+    store = Counting()
+    grey = Grey(store)
+    await grey.come("192.0.2.1")
+    grey.world.now += 300
+    await grey.come("192.0.2.1")
+    counts = []
+    for later in (1, 1, 597, 1, 1):
+        grey.world.now += later
+        store.asked = 0
+        assert await grey.come("192.0.2.1") == PROCEED
+        counts.append(store.asked)
+    assert counts == [1, 0, 0, 0, 1]
+
+
 async def test_who_comes_too_late_is_a_stranger_again() -> None:
     grey = Grey(retry_seconds=3600)
     await grey.come("192.0.2.1")
