@@ -16,13 +16,14 @@ from tests.support.fake_mx import FakeMx
 from tests.support.milters import SIGNED, running_opendkim
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import ALICE, BOB, FAR, PaquebotSettings, example_domain
-from tests.support.processes import peer_directory, wait_until
+from tests.support.processes import LOOPBACK, free_port, peer_directory, wait_until
 from tests.support.requirements import needs_programs
 from tests.support.rspamd import running_rspamd
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 LETTER = b"From: joe@client.test\r\nTo: alice@example.test\r\nSubject: Hello\r\n%s\r\nhello\r\n.dot\r\n"
+SECRET = "correct-horse-battery"
 LISTED, STRANGER, OTHER = "127.0.0.2", "127.0.1.3", "127.0.2.4"
 
 
@@ -75,13 +76,14 @@ def test_rspamd_refuses_marks_and_changes(directory: Path, settings: PaquebotSet
 def test_a_session_outlives_an_rspamd_that_is_away(directory: Path, settings: PaquebotSettings, peers: Path) -> None:
     with running_rspamd(peers) as url:
         pass
-    filters = {"rspamd": Filter(kind=Rspamd(url=url, timeout_seconds=2))}
-    chosen = replace(settings, filters=filters, listener_filters=("rspamd",))
+    grey = Filter(kind=Greylist(store=f"redis://{LOOPBACK}:{free_port()}/0", password=SECRET))
+    filters = {"rspamd": Filter(kind=Rspamd(url=url, password=SECRET, timeout_seconds=2)), "grey": grey}
+    chosen = replace(settings, filters=filters, listener_filters=("grey", "rspamd"))
     with running_paquebot(directory / "away", chosen) as paquebot:
         assert "451 4.7.1" in send(paquebot)
         paquebot.wait_for_log("smtp-in.link-disconnect", reason="quit")
         check_away(paquebot)
-        lax = {"rspamd": Filter(kind=Rspamd(url=url, timeout_seconds=2, on_failure="Proceed"))}
+        lax = {"rspamd": Filter(kind=Rspamd(url=url, timeout_seconds=2, on_failure="Proceed")), "grey": grey}
         paquebot.change(filters=lax)
         assert "250 2.0.0" in send(paquebot)
         paquebot.wait_for_delivered(ALICE)
@@ -96,12 +98,16 @@ def check_there(paquebot: Paquebot, name: str) -> None:
 def check_away(paquebot: Paquebot) -> None:
     """A service that all pods ask takes none of them away, but everybody can see that it is missing."""
     assert paquebot.wait_for_log("filter.away", filter="rspamd")
+    assert paquebot.wait_for_log("filter.away", filter="grey")
     status, told = paquebot.get("/readyz")
     assert status == 200
     assert b"filter rspamd: it can't be used" in told
     assert paquebot.metric("paquebot_filter_up", filter="rspamd") == 0.0
     assert b"it can't be used" in paquebot.cli("show", "filters", "--json").stdout
     assert b"it can't be used" in paquebot.cli("show", "status", "--json").stdout
+    assert b"filter grey: it can't be used: redis: ConnectionError" in told
+    seen = [told, *(paquebot.get(page)[1] for page in ("/config", "/metrics", "/healthz"))]
+    assert SECRET not in paquebot.process.log() + b"".join(seen).decode()
 
 
 @needs_programs("opendkim", "perl")
