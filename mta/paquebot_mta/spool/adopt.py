@@ -6,7 +6,8 @@ incarnation adopted leads to it, so one root is a whole group. Dying between any
 the next: either still the dead one, with a claim whose claimer is dead too, or us.
 
 A claim is passed over only when its claimer leads nowhere, to the dead root itself, or to us: whoever made it has been
-fenced by his own block then, and serves nothing however late he wakes up.
+fenced by his own block then, and serves nothing however late he wakes up. Or when its process is known to have ended:
+two that had claimed each other would else wait for each other for ever.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -124,7 +125,8 @@ class Adopter:
         except FileNotFoundError:
             return False  # the root was buried meanwhile
         if claimer in owners:
-            return root_of(claimer, owners) in (root, self.incarnation)
+            ended = is_proven_dead(self.disk, self.layout.home(claimer), self.machine)
+            return ended or root_of(claimer, owners) in (root, self.incarnation)
         return not self.disk.exists(self.layout.home(claimer))  # else it is younger than our look at the blocks
 
     def _claim(self, root: str, epoch: int) -> bool:

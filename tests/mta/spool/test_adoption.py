@@ -137,6 +137,18 @@ async def test_a_group_stays_together_even_if_its_adopter_died_half_way(tmp_path
         await each.__aexit__(None, None, None)
 
 
+async def test_two_that_died_over_claims_of_each_other_are_both_taken(tmp_path: Path) -> None:
+    dead: list[str] = []
+    async with journal(tmp_path, crash=True) as first, journal(tmp_path, crash=True) as second:
+        for each in (first, second):
+            await store(each, b"left behind")
+            dead.append(each.parts.homes[0].incarnation)
+    for root, claimer in (dead, reversed(dead)):
+        (tmp_path / "v1" / "adopt" / f"{root}.1").write_text(claimer)
+    async with journal(tmp_path) as heir:
+        assert len(await everything(heir)) == 2
+
+
 async def test_messages_with_the_same_id_are_both_kept(tmp_path: Path) -> None:
     for content in (b"first", b"second", b"third"):
         async with journal(tmp_path, crash=True) as dead:
