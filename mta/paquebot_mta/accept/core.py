@@ -21,7 +21,7 @@ from paquebot_mta.accept.rates import Kind, client_of
 from paquebot_mta.accept.screening import Screening
 from paquebot_mta.accept.state import SessionState, TransactionState
 from paquebot_mta.config.filters import Phase
-from paquebot_mta.filter.chain import Verdict
+from paquebot_mta.filter.chain import GO_ON, Verdict
 from paquebot_mta.filter.decisions import Disconnect, Rewrite
 from paquebot_mta.mail.content import BdatReader, DataReader
 from paquebot_mta.mail.ids import new_session_id
@@ -237,7 +237,10 @@ class SessionCore(Deadlines, SMTP):
         """
         if self.screening is None:
             return parameter
-        verdict = await self.screening.ask(phase, parameter)
+        found = self.screening.ask_at_once(phase, parameter)
+        if found is GO_ON:
+            return parameter
+        verdict = found if isinstance(found, Verdict) else await found
         if verdict.refusal is not None:
             self.turn_down(verdict)
             return None

@@ -3,6 +3,7 @@
 Keeps the facts true that filters are given. Answers nobody: the session does.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 
 from paquebot_mta.accept.state import SessionState
@@ -55,8 +56,8 @@ class Screening:
         """Take what the session learned of its client."""
         facts = self.facts
         facts.helo, facts.method, facts.user = session.host_name or "", session.method, session.user
-        tls = f"{session.tls_version}:{session.tls_cipher}:{session.tls_bits}"
-        facts.tls = tls if session.tls_version else ""
+        if session.tls_version:
+            facts.tls = f"{session.tls_version}:{session.tls_cipher}:{session.tls_bits}"
 
     def begin(self, msgid: Msgid, reverse_path: str) -> None:
         """Note that a transaction is open."""
@@ -70,12 +71,18 @@ class Screening:
 
     async def ask(self, phase: Phase, parameter: str = "") -> Verdict:
         """Ask the listener's filters; junk is noted."""
+        found = self.ask_at_once(phase, parameter)
+        return found if isinstance(found, Verdict) else await found
+
+    def ask_at_once(self, phase: Phase, parameter: str = "") -> Verdict | Awaitable[Verdict]:
+        """As ``ask``, but ``GO_ON`` itself if none of them minds, as usual."""
         chain = self.screen.chain
         if not chain.members:
             return GO_ON
         found = chain.decide_at_once(phase, self.facts, parameter)
-        if found is GO_ON:
-            return GO_ON
+        return GO_ON if found is GO_ON else self._note(phase, found)
+
+    async def _note(self, phase: Phase, found: Verdict | Awaitable[Verdict]) -> Verdict:
         verdict = found if isinstance(found, Verdict) else await found
         if isinstance(verdict.decision, Junk):
             if phase in _OF_TRANSACTIONS:

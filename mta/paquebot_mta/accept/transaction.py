@@ -75,7 +75,8 @@ class TransactionSession(GreetingSession):
 
     async def _screen_mail(self, address: str) -> Verdict:
         """Ask the filters about the reverse-path; another one of theirs is read as if the client had sent it."""
-        verdict = GO_ON if self.screening is None else await self.screening.ask("mail-from", address)
+        found = GO_ON if self.screening is None else self.screening.ask_at_once("mail-from", address)
+        verdict = found if isinstance(found, Verdict) else await found
         if isinstance(verdict.decision, Rewrite):
             mail = self.envelope.mail
             dsn, utf8 = self.policy.listener.dsn, " SMTPUTF8" if mail.smtputf8 else ""
@@ -164,7 +165,8 @@ class TransactionSession(GreetingSession):
 
     async def _screen_recipient(self, screening: Screening, recipient: Recipient) -> Verdict:
         """Ask the listener's filters, then those of the recipient's domain; another recipient is read like RCPT."""
-        verdict = await screening.ask("rcpt-to", str(recipient.address))
+        found = screening.ask_at_once("rcpt-to", str(recipient.address))
+        verdict = found if isinstance(found, Verdict) else await found
         recipient = self._rewritten(verdict, recipient)
         screening.spoiled = False
         chain = screening.chain_of(recipient.address.domain)

@@ -69,7 +69,9 @@ class Verdict:
     @property
     def refusal(self) -> Reply | None:
         """What the client is told, if it is refused."""
-        return self.decision.reply if isinstance(self.decision, Reject | Disconnect) else None
+        # A union of types would be made anew each time, and each command of a filtered session asks some times.
+        decision = self.decision
+        return None if decision is PROCEED else decision.reply if isinstance(decision, (Reject, Disconnect)) else None
 
 
 GO_ON: Final = Verdict(PROCEED)
@@ -215,7 +217,7 @@ class Chain:
         )
         if isinstance(decision, Say):
             self._say(member, facts, decision)
-        if shadow or isinstance(decision, Say | Proceed):
+        if shadow or decision is PROCEED or isinstance(decision, Say | Proceed):
             return None
         if isinstance(decision, Bypass):
             return Verdict(PROCEED, member.name)
