@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from mmap import mmap
 from typing import Protocol
 
+Identity = tuple[int, int]
+"""Device and inode."""
+
 
 class Disk(Protocol):
     """What is asked of a volume. Every method may block and may raise ``OSError``."""
@@ -61,8 +64,11 @@ class Disk(Protocol):
     def exists(self, path: str) -> bool:
         """Tell whether the name exists now; an error of the volume is no answer."""
 
-    def is_at(self, path: str, fd: int) -> bool:
-        """Tell whether the name still leads to the open file."""
+    def identity(self, fd: int) -> Identity:
+        """Say which file is open; nothing else is it as long as it stays open."""
+
+    def is_at(self, path: str, identity: Identity) -> bool:
+        """Tell whether the name leads to that file."""
 
     def modified(self, path: str) -> float:
         """When it was changed last, seconds since 1970 on the volume's clock."""
@@ -153,12 +159,18 @@ class RealDisk:
             return False
         return True
 
-    def is_at(self, path: str, fd: int) -> bool:
+    def identity(self, fd: int) -> Identity:
+        """See ``Disk``."""
+        found = os.fstat(fd)
+        return found.st_dev, found.st_ino
+
+    def is_at(self, path: str, identity: Identity) -> bool:
         """See ``Disk``."""
         try:
-            return os.path.samestat(os.lstat(path), os.fstat(fd))
+            found = os.lstat(path)
         except FileNotFoundError:
             return False
+        return (found.st_dev, found.st_ino) == identity
 
     def modified(self, path: str) -> float:
         """See ``Disk``."""

@@ -145,6 +145,7 @@ class Ownership:
         self._lock = Lock()
         self._fd = self._open(direct=True)
         self._probe()
+        self._identity = disk.identity(self._fd)  # once: asking the kernel in each check would cost each commit a call
 
     def _open(self, *, direct: bool) -> int:
         if direct:
@@ -175,7 +176,7 @@ class Ownership:
         with self._lock:
             self._disk.read_into(self._fd, self._buffer, 0)
             ours = self._buffer[:_BEAT_AT] == self._claim
-            if ours and not self._disk.is_at(self._path, self._fd):
+            if ours and not self._disk.is_at(self._path, self._identity):
                 raise FileNotFoundError(errno.ENOENT, "the queue's directory was moved or removed")
             return ours
 
