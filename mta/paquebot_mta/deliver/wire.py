@@ -11,6 +11,8 @@ from paquebot_mta.mail.reply import Reply
 
 _TIMEOUT: Final = Reply(451, "Connection timed out", "4.4.2")
 _INJECTED: Final = Reply(451, "Next hop sent bytes between its reply to STARTTLS and the handshake", "4.7.5")
+_TICK_SECONDS: Final = 0.001
+"""What is nearer counts as over: uvloop's timers are that coarse, and one so near could not tell its time."""
 _FORBIDDEN: Final = frozenset(b"\r\n\0")
 
 
@@ -201,7 +203,7 @@ class Wire(asyncio.Protocol):
         self._timer = None
         if self._waiter is None:
             return
-        if self._loop.time() < self._deadline:
+        if self._loop.time() + _TICK_SECONDS < self._deadline:
             self._watch()
         else:
             self._fail(SessionFaultError("timeout", _TIMEOUT))

@@ -204,11 +204,16 @@ class Dispatcher:
         """Make sure that the sleep ends in time; a timer that ends it early may stay, and is mostly there."""
         loop = asyncio.get_running_loop()
         at = loop.time() + seconds
-        if self._timer is not None and not self._timer.cancelled():
-            if loop.time() < self._timer.when() <= at:
+        if self._timer is not None:
+            if self._timer.when() <= at:
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(at, self._wake.set)
+        self._timer = loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        """Wake up. The clock can't tell whether the timer has done its work: uvloop's run up to a millisecond early."""
+        self._timer = None
+        self._wake.set()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine as a task that is kept until it ends."""

@@ -11,6 +11,8 @@ from paquebot_mta.spool.options import fault
 from paquebot_mta.spool.segment import Home, NewRecord
 from paquebot_mta.spool.store import SpoolError
 
+_TICK_SECONDS: Final = 0.001
+"""What is nearer counts as over: uvloop's timers are that coarse, and one so near could not tell its time."""
 NOTE_SYNC_SECONDS: Final = 0.005
 """A note that no commit has made durable by then is synced for its own sake: slow next hops leave time for it."""
 
@@ -130,7 +132,7 @@ class Log:
 
     def _expire(self) -> None:
         """Give up what has waited long enough, and set the timer for the next one."""
-        waiting, now = self._waiting, self._loop.time()
+        waiting, now = self._waiting, self._loop.time() + _TICK_SECONDS
         while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
             _, waiter = waiting.popleft()
             if not waiter.done():
