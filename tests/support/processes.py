@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -23,6 +24,7 @@ from typing import Self
 LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.02
 UNIX_PATH_MAX = 107
+PORTS = range(20_000, 30_000)
 
 
 class PeerError(Exception):
@@ -64,14 +66,16 @@ def find_program(name: str) -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port that was free on loopback a moment ago, for UDP as well."""
+    """Return a TCP port that was free on loopback a moment ago, for UDP as well.
+
+    It is none of those that the kernel gives to connections: one of these could have it before who asked for it.
+    """
     while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind((LOOPBACK, 0))
-            port = int(tcp.getsockname()[1])
-            with contextlib.suppress(OSError):
-                udp.bind((LOOPBACK, port))
-                return port
+        port = random.choice(PORTS)
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
+            tcp.bind((LOOPBACK, port))
+            udp.bind((LOOPBACK, port))
+            return port
 
 
 @contextlib.contextmanager

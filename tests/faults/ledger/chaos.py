@@ -144,13 +144,18 @@ class Chaos:
     def _permissions(self, strike: Strike) -> None:
         """Modes mean nothing to root, the immutable flag does."""
         began_at = time.monotonic()
-        queue = str(self._ground.pool.spool / "v1" / "pods")
-        run_command(["chattr", "-R", "+i", queue])
+        run_command(["chattr", "-R", "+i", self._queue()])
         try:
             time.sleep(strike.lasting_seconds)
         finally:
-            run_command(["chattr", "-R", "-i", queue])
+            self._free()
         self._note("permissions", range(len(self._pods)), began_at)
+
+    def _queue(self) -> str:
+        return str(self._ground.pool.spool / "v1" / "pods")
+
+    def _free(self) -> None:
+        run_command(["chattr", "-R", "-i", self._queue()])
 
     def _power(self, strike: Strike) -> None:
         self._gather()
@@ -165,6 +170,7 @@ class Chaos:
             each.kill()
         self._note("power", range(len(self._pods)), began_at)
         self._ground.volume.power_on()
+        self._free()  # that nothing is immutable any more may have been forgotten, too
         for number in range(len(self._pods)):
             self._bring_back(number)
         self._gather()
