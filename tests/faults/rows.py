@@ -260,6 +260,7 @@ ROWS = (
         (
             f"{FAULTS}/test_adoption.py::test_an_adopter_may_die_at_every_step",
             f"{FAULTS}/test_spool_crashes.py::test_chains_of_adopters_that_die_one_after_the_other",
+            "model/test_adoption_model.py",
         ),
     ),
     Row(
