@@ -130,6 +130,8 @@ def begin_content(
 
 def _must_wait(screen: Screen, parts: tuple[Part, ...]) -> bool:
     """Whether anybody wants content, or one part may still be refused, or marked, and another not."""
+    if len(parts) == 1 and parts[0].chain is None:
+        return screen.chain.holds_content
     chains = [screen.chain, *(part.chain for part in parts if part.chain is not None)]
     if any(chain.holds_content for chain in chains):
         return True

@@ -24,16 +24,20 @@ class JudgingSession(TransactionSession):
         """Ask before the content comes: the listener's filters, then those of each part."""
         if self.screening is None:
             return GO_ON
-        verdict = await self.screening.ask("data")
+        found = self.screening.ask_at_once("data")
+        verdict = found if isinstance(found, Verdict) else await found
         if verdict.refusal is not None:
             return verdict
-        return await self._ask_parts(self.screening, late=False)
+        return await self._ask_parts(self.screening, late=False) if self.screening.screen.domains else GO_ON
 
     async def screen_message(self) -> Verdict:
         """Ask once it came, and write what is left of it into the drafts."""
         screening, filtered = self.screening, self.envelope.filtered
         if screening is None:
             return GO_ON
+        if filtered is None and not screening.screen.domains:
+            found = screening.ask_at_once("commit")
+            return found if isinstance(found, Verdict) else await found
         try:
             verdict = await self._judge(screening, filtered)
             if verdict.refusal is None:
@@ -68,8 +72,6 @@ class JudgingSession(TransactionSession):
 
         ``late``: the content is there, and they are given it.
         """
-        if not screening.screen.domains:
-            return GO_ON
         parts, refusals = self.envelope.parts.values(), list[Verdict]()
         for part in parts:
             if part.chain is None or part.refusal is not None:
