@@ -51,12 +51,13 @@ class TransactionSession(GreetingSession):
         mail = self.envelope.mail = parse_mail(arg, dsn=self.policy.listener.dsn)
         address = str(mail.reverse_path) if mail.reverse_path is not None else ""
         refusal = self._check_client() or self._check_limits(mail.size)
-        if refusal is None:
-            verdict = await self._screen_mail(address)
+        if refusal is None and self.screening is not None:
+            verdict = await self._screen_mail(self.screening, address)
             if verdict.refusal is not None:
                 self._refuse_transaction(Answer(verdict.refusal), verdict)
                 return
-            address = str(self.envelope.mail.reverse_path or "")
+            if isinstance(verdict.decision, Rewrite):
+                address = str(self.envelope.mail.reverse_path or "")
         answer = refusal or answer_of(await self._ask("MAIL", address))
         if not answer.reply.positive or self.envelope.draft is None:
             self._refuse_transaction(answer)
@@ -73,9 +74,9 @@ class TransactionSession(GreetingSession):
             TxMail(direction="in", session=session, endpoint=endpoint, msgid=msgid, result="ok", address=address)
         )
 
-    async def _screen_mail(self, address: str) -> Verdict:
+    async def _screen_mail(self, screening: Screening, address: str) -> Verdict:
         """Ask the filters about the reverse-path; another one of theirs is read as if the client had sent it."""
-        found = GO_ON if self.screening is None else self.screening.ask_at_once("mail-from", address)
+        found = screening.ask_at_once("mail-from", address)
         verdict = found if isinstance(found, Verdict) else await found
         if isinstance(verdict.decision, Rewrite):
             mail = self.envelope.mail
@@ -155,17 +156,18 @@ class TransactionSession(GreetingSession):
         )
         envelope.fresh = ()
         refusal, verdict = self._check_recipient_limits(), GO_ON
+        address = str(recipient.address)
         if refusal is None and self.screening is not None:
-            verdict = await self._screen_recipient(self.screening, recipient)
-            recipient = envelope.recipient
+            verdict = await self._screen_recipient(self.screening, recipient, address)
             if verdict.refusal is not None:
                 refusal = Answer(verdict.refusal, verdict.reason)
-        address = str(recipient.address)
+            if envelope.recipient is not recipient:
+                address = str(envelope.recipient.address)
         self._answer_recipient(address, refusal or answer_of(await self._ask("RCPT", address)), verdict)
 
-    async def _screen_recipient(self, screening: Screening, recipient: Recipient) -> Verdict:
+    async def _screen_recipient(self, screening: Screening, recipient: Recipient, address: str) -> Verdict:
         """Ask the listener's filters, then those of the recipient's domain; another recipient is read like RCPT."""
-        found = screening.ask_at_once("rcpt-to", str(recipient.address))
+        found = screening.ask_at_once("rcpt-to", address)
         verdict = found if isinstance(found, Verdict) else await found
         recipient = self._rewritten(verdict, recipient)
         screening.spoiled = False
