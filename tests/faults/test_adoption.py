@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -17,7 +18,7 @@ from tests.faults.tracing import Injection
 from tests.support.fake_mx import FakeMx
 from tests.support.load import Load, Witness
 from tests.support.paquebot_config import FAR, PaquebotSettings
-from tests.support.processes import wait_until
+from tests.support.processes import LOOPBACK, wait_until
 from tests.support.requirements import needs_programs
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
@@ -25,6 +26,9 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 ADDRESS = f"x@{FAR}"
 ALLOWED_SECONDS = 15.0
 """From the death of a process to the first delivery of its mail by another one."""
+LEFT = int(os.environ.get("PAQUEBOT_LEFT", "20"))
+"""Messages that a drained process leaves; and idle sessions that it has to dismiss."""
+IDLE = int(os.environ.get("PAQUEBOT_IDLE", "10"))
 KILLS = int(os.environ.get("PAQUEBOT_POOL_KILLS", "2"))
 IN_FLIGHT = 5
 """Connections of a route at their default limit: what the end of a process can hit at once."""
@@ -42,6 +46,11 @@ def fill(pod: Pod, name: str, messages: int = 20) -> Witness:
     """Put mail into a pod's queue that it doesn't deliver itself."""
     pod.cli("pause", "mta").checked()
     return pod.take(Load(sessions=2, messages=messages, length_bytes=500, recipients=(ADDRESS,), name=name))
+
+
+def connected(pod: Pod, client_address: str) -> socket.socket:
+    """Open a session; so many are allowed from one address only."""
+    return socket.create_connection((LOOPBACK, pod.ports.mx), timeout=20.0, source_address=(client_address, 0))
 
 
 def tokens(far_mx: FakeMx) -> set[str]:
@@ -109,13 +118,18 @@ def test_a_drained_process_hands_its_queue_over_at_once(
 ) -> None:
     with running_pool(directory, settings, 2, queue=DEFAULTS) as pool:
         leaving, staying = pool.pods
-        witness = fill(leaving, "drain")
+        witness = fill(leaving, "drain", LEFT)
+        idle = [connected(leaving, f"127.0.1.{1 + number // 20}") for number in range(IDLE)]
+        assert all(each.recv(1_000).startswith(b"220") for each in idle)
         ended: list[int] = []
         stopping = threading.Thread(target=lambda: ended.append(leaving.stop()))
         stopping.start()
+        for each in idle:
+            with each:
+                assert each.recv(1_000).startswith(b"421 4.3.2")
         stopping.join(20.0)
         delay = wait_for_first(far_mx, witness, time.monotonic(), 6.0)
-        wait_until(lambda: witness.acked.keys() <= tokens(far_mx), "all of it", 20.0)
+        wait_until(lambda: len(far_mx.contents) >= LEFT, "all of it", 20.0 + LEFT / 50)
         staying.wait_for_empty_queue()
         found = judge(far_mx, witness, pool, 0)
     assert ended == [0]
