@@ -22,6 +22,7 @@ TAKEOVER_SECONDS = 45.0
 """So long the first delivery by another process is waited for: three times what it should take."""
 RETURN_SECONDS = 120.0
 RETRY_SECONDS = 0.5
+FILLER = "filler"
 _CALL_SECONDS = 2.5
 
 
@@ -133,13 +134,15 @@ class Chaos:
 
     def _full(self, strike: Strike) -> None:
         began_at = time.monotonic()
-        filler = self._ground.volume.path / "filler"
         try:
-            _fill(filler)
+            _fill(self._ground.volume.path / FILLER)
             time.sleep(strike.lasting_seconds)
         finally:
-            filler.unlink(missing_ok=True)
+            self._empty()
         self._note("full", range(len(self._pods)), began_at)
+
+    def _empty(self) -> None:
+        (self._ground.volume.path / FILLER).unlink(missing_ok=True)
 
     def _permissions(self, strike: Strike) -> None:
         """Modes mean nothing to root, the immutable flag does."""
@@ -170,7 +173,8 @@ class Chaos:
             each.kill()
         self._note("power", range(len(self._pods)), began_at)
         self._ground.volume.power_on()
-        self._free()  # that nothing is immutable any more may have been forgotten, too
+        self._free()
+        self._empty()  # that these strikes are over may have been forgotten, too
         for number in range(len(self._pods)):
             self._bring_back(number)
         self._gather()

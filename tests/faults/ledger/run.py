@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -42,7 +43,7 @@ def run_ledger(place: Path, plan: Plan, tell: Callable[[str], None] = lambda _: 
     with _ground(place, plan) as ground:
         chaos = Chaos(ground)
         try:
-            _strike(chaos, plan, tell)
+            _strike(ground, chaos, plan, tell)
         finally:
             chaos.settle()
         tell("the strikes are over; waiting for the rest of the mail")
@@ -52,7 +53,7 @@ def run_ledger(place: Path, plan: Plan, tell: Callable[[str], None] = lambda _: 
         return found, chaos.points
 
 
-def _strike(chaos: Chaos, plan: Plan, tell: Callable[[str], None]) -> None:
+def _strike(ground: Ground, chaos: Chaos, plan: Plan, tell: Callable[[str], None]) -> None:
     ends_at, told_at = time.monotonic() + plan.seconds, time.monotonic()
     for strike in strikes(plan):
         if time.monotonic() > ends_at or len(chaos.points) >= plan.points:
@@ -60,7 +61,8 @@ def _strike(chaos: Chaos, plan: Plan, tell: Callable[[str], None]) -> None:
         chaos.strike(strike)
         if time.monotonic() - told_at > 30.0:
             told_at = time.monotonic()
-            tell(f"{len(chaos.points)} crash points")
+            used = shutil.disk_usage(ground.volume.path).used / 2**20
+            tell(f"{len(chaos.points)} crash points, {used:.0f} MiB of the volume are in use")
 
 
 @contextlib.contextmanager
