@@ -24,8 +24,10 @@ FRESH_MESSAGES = 10_000
 """Messages kept in memory between acceptance and first attempt; any others are loaded from the spool."""
 PER_DESTINATION = 250
 """Envelopes in flight for one destination; what is more waits as ids."""
-STARTED_AT_ONCE = 100
-"""Envelopes; then others have their turn."""
+STARTED_AT_ONCE, FEWEST_AT_ONCE = 100, 10
+"""Envelopes, at most and at least; then others have their turn."""
+LONGEST_TURN_SECONDS = 0.02
+"""Of the event loop: fewer are started at once when a turn with them took longer, for every session waits so long."""
 SHORTEST_REST_SECONDS = 0.005
 """While more is due: each end of a delivery makes room for one more, and one by one costs more than some together."""
 HASTENED_AT_ONCE = 1_000
@@ -57,6 +59,7 @@ class Dispatcher:
         self._fresh: dict[Msgid, Stored] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._active = 0
+        self._at_once = STARTED_AT_ONCE
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -175,7 +178,7 @@ class Dispatcher:
         """Start a task for each message that has due envelopes, as far as there is room."""
         self.last_run_at = self._clock()
         by_message: dict[Msgid, list[Evpid]] = {}
-        for evpid in self.schedule.take(self.last_run_at, min(self._room(), STARTED_AT_ONCE)):
+        for evpid in self.schedule.take(self.last_run_at, min(self._room(), self._at_once)):
             by_message.setdefault(msgid_of(evpid), []).append(evpid)
         self._active += sum(map(len, by_message.values()))
         if others := [msgid for msgid in by_message if msgid not in self._fresh]:
@@ -193,12 +196,22 @@ class Dispatcher:
         due_at = self.schedule.next_due()
         delay = LONGEST_SLEEP_SECONDS if due_at is None else due_at - self._clock()
         if delay <= 0 and self._room():
-            await _give_way()
+            await self._give_way()
             return
         self._wake_within(min(max(delay, 0.05), LONGEST_SLEEP_SECONDS))
         await self._wake.wait()
         if delay <= 0:
             await asyncio.sleep(SHORTEST_REST_SECONDS)
+
+    async def _give_way(self) -> None:
+        """Let sessions and deliveries that are under way have at least as much of the event loop as was started now."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await asyncio.sleep(0)
+        took = loop.time() - started
+        at_once = self._at_once // 2 if took > LONGEST_TURN_SECONDS else self._at_once + FEWEST_AT_ONCE
+        self._at_once = min(max(at_once, FEWEST_AT_ONCE), STARTED_AT_ONCE)
+        await asyncio.sleep(max(took, SHORTEST_REST_SECONDS))
 
     def _wake_within(self, seconds: float) -> None:
         """Make sure that the sleep ends in time; a timer that ends it early may stay, and is mostly there."""
@@ -331,14 +344,6 @@ class Dispatcher:
         """Count envelopes that are not in flight any more."""
         self._active -= count
         self._wake.set()
-
-
-async def _give_way() -> None:
-    """Let sessions and deliveries that are under way have at least as much of the event loop as was started now."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    await asyncio.sleep(0)
-    await asyncio.sleep(max(loop.time() - started, SHORTEST_REST_SECONDS))
 
 
 def _part(each: Group) -> Part:
