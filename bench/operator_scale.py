@@ -242,8 +242,12 @@ def _path(namespace: str) -> str:
 
 
 def _domains_in(pod: RealPod) -> int:
+    """How many domains a pod runs; -1 while it takes a change."""
     shards = (pod.directory / "config").glob("domains-*.json")
-    return sum(each.read_bytes().count(b'"mailboxes"') for each in shards) if pod.runs_newest() else -1
+    try:
+        return sum(each.read_bytes().count(b'"mailboxes"') for each in shards) if pod.runs_newest() else -1
+    except FileNotFoundError:
+        return -1
 
 
 def _difference(after: dict[str, float], before: dict[str, float]) -> dict[str, float]:
