@@ -3,7 +3,10 @@
 Used on the event loop only. Messages and contents are read from the log when they are needed.
 """
 
+import builtins
 from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
 
 from paquebot_mta.mail.envelope import Result
 from paquebot_mta.mail.ids import Evpid, Msgid, msgid_of
@@ -12,28 +15,24 @@ from paquebot_mta.spool.records import States
 from paquebot_mta.spool.segment import Segment
 
 
-class Entry:
-    """A live message.
+class Entry(Struct, eq=False, gc=False):
+    """A live message; nothing in it leads back to it, so the collector need not look at a million of them.
 
     Attributes:
         segment, start: where its first record is; BODY records of ``body_bytes``, then ACCEPT or MOVED of
             ``accept_bytes``.
         size: of the content.
         live: envelopes that are not final.
-        packed: states of the envelopes that are not fresh, MessagePack; empty if all are fresh.
+        packed: states of the envelopes that are not fresh, MessagePack; empty if all are fresh, as at first.
     """
 
-    __slots__ = ("accept_bytes", "body_bytes", "live", "packed", "segment", "size", "start")
-
-    def __init__(self, segment: Segment, start: int, body_bytes: int, accept_bytes: int, size: int, live: int) -> None:
-        """Start with fresh envelopes."""
-        self.segment = segment
-        self.start = start
-        self.body_bytes = body_bytes
-        self.accept_bytes = accept_bytes
-        self.size = size
-        self.live = live
-        self.packed = b""
+    segment: Segment
+    start: int
+    body_bytes: int
+    accept_bytes: int
+    size: int
+    live: int
+    packed: builtins.bytes = b""
 
     @property
     def bytes(self) -> int:
