@@ -123,7 +123,7 @@ def test_every_module_is_found_and_every_command_helps(root: Path) -> None:
 
 
 def test_it_has_the_bridge_that_needs_nothing(root: Path) -> None:
-    assert b"usage: bridge SOCKET PROGRAM" in within(root, "paquebot-bridge").stderr
+    assert b"usage: bridge [--no-network] SOCKET PROGRAM" in within(root, "paquebot-bridge").stderr
 
 
 def test_programs_find_sendmail_where_it_always_was(root: Path) -> None:
