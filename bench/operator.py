@@ -75,12 +75,14 @@ def _print_effect(found: operator_effect.Figures, console: Console) -> None:
 def _print_scale(found: operator_scale.Figures, console: Console) -> None:
     cpu = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in found.cpu_seconds.items())
     writes = ", ".join(f"{name} {count:.0f}" for name, count in found.bulk_writes.items())
+    change = ", ".join(f"{name} {count:.2f}" for name, count in found.change_writes.items())
+    total = sum(found.change_writes.values())
     console.print(
         f"{found.domains} MailDomains: created in {found.created_seconds:.0f} s ({found.alone_seconds:.0f} s without "
         f"an operator), all programmed after {found.programmed_seconds:.0f} s; CPU: {cpu}; "
         f"operator at most {found.resident_bytes / 2**20:.0f} MiB\n"
         f"  its writes: {writes}\n"
-        f"  one change: {found.change_writes:.1f} writes and {found.change_nudges:.1f} nudges of pods; "
+        f"  one change: {total:.1f} writes ({change}) and {found.change_nudges:.1f} nudges of pods; "
         f"restart: {found.restart_seconds:.1f} s, {sum(found.restart_writes.values()):.0f} writes; "
         f"all deleted after {found.deleted_seconds:.1f} s"
     )

@@ -41,7 +41,7 @@ class Figures(Struct, frozen=True, kw_only=True):
         created_seconds, programmed_seconds: until the last one was created, and said that pods run it.
         cpu_seconds: used in that time, by what used it.
         bulk_writes: of the operator in that time, by verb and kind.
-        change_writes: of the operator for one more domain, the nudges of pods (`patch pods`) left out, and
+        change_writes: of the operator for one change of a domain, by verb and kind, the nudges of pods left out, and
             ``change_nudges`` these.
         resident_bytes: of the operator, at most.
         restart_seconds: from its start until it knows all; ``restart_writes``: what it wrote then.
@@ -54,7 +54,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     programmed_seconds: float
     cpu_seconds: dict[str, float]
     bulk_writes: dict[str, float]
-    change_writes: float
+    change_writes: dict[str, float]
     change_nudges: float
     resident_bytes: int
     restart_seconds: float
@@ -153,7 +153,7 @@ def _restarted(case: Case, pods: list[RealPod], domains: int, say: Say) -> dict[
     return {"restart_seconds": restart, "restart_writes": writes, "deleted_seconds": deleted}
 
 
-def _changes(ground: Ground) -> tuple[float, float]:
+def _changes(ground: Ground) -> tuple[dict[str, float], float]:
     """Writes and nudges a change, of changes one after the other."""
     before = ground.operator.writes()
     for number in range(CHANGES):
@@ -166,7 +166,7 @@ def _changes(ground: Ground) -> tuple[float, float]:
     ground.case.delete("MailDomain", "changing")
     time.sleep(IDLE_SECONDS)
     nudges = spent.pop("patch pods", 0.0)
-    return sum(spent.values()) / CHANGES, nudges / CHANGES
+    return {name: count / CHANGES for name, count in spent.items()}, nudges / CHANGES
 
 
 def _created_alone(plane: ControlPlane, domains: int) -> float:

@@ -52,7 +52,7 @@ class ServiceLoop:
         self._parts = parts
         self._changes = Debounce(now=parts.clock.monotonic)
         self._backoff: Backoff[str] = Backoff()
-        self._told = False
+        self._telling: asyncio.TimerHandle | None = None
         self._last_writes = 0
         self._changed_at: float | None = None
         self._reread_for = ""
@@ -270,15 +270,18 @@ class ServiceLoop:
         self._tell_service()
 
     def _tell_service(self) -> None:
-        """The service's status soon; while pods take a change, when they have it."""
-        if self._told:
-            return
-        self._told = True
-        wait = STATUS_SECONDS if self.state.rollout.is_done() else self._parts.settings.grace_seconds
-        asyncio.get_running_loop().call_later(wait, self._put_service)
+        """The service's status soon; while pods take a change, when they have it or it takes them too long."""
+        loop, rollout = asyncio.get_running_loop(), self.state.rollout
+        grace = self._parts.settings.grace_seconds * (PATIENCE if rollout.running() else 1)
+        at = loop.time() + (STATUS_SECONDS if rollout.is_done() else grace)
+        if self._telling is not None:
+            if self._telling.when() <= at:
+                return
+            self._telling.cancel()
+        self._telling = loop.call_at(at, self._put_service)
 
     def _put_service(self) -> None:
-        self._told = False
+        self._telling = None
         state, parts = self.state, self._parts
         held = parts.store.services.get(self._key)
         if held is None:
