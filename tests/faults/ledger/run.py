@@ -27,7 +27,7 @@ from tests.support.loop_thread import in_thread
 from tests.support.paquebot_config import FAR, OPPORTUNISTIC, PaquebotSettings
 from tests.support.processes import LOOPBACK, PeerError, run_command, wait_until
 
-VOLUME_BYTES = 2 * 2**30
+VOLUME_BYTES = 5 * 2**30
 SENDERS = "client.test"
 """The domain of the load's reverse-path: notifications go there."""
 _LIMITS = Limits(errors=100_000, messages_per_session=100_000, sessions_per_client=1_000)
