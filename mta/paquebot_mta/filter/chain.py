@@ -131,6 +131,7 @@ class Chain:
             phase: _runs_of([each for each in members if each.late or phase in each.filter.phases], phase)
             for phase in PHASES
         }
+        self._usual = {phase: (_usual_of(runs), _REPORTED.get(phase, phase)) for phase, runs in self._by_phase.items()}
         self._others = tuple(each for each in members if not isinstance(each.filter, BuiltinFilter))
         self._junks_at_commit = any(each.mode == "Junk" for run in self._by_phase["commit"] for each in run.members)
 
@@ -150,12 +151,19 @@ class Chain:
 
     def decide_at_once(self, phase: Phase, facts: Facts, parameter: str = "") -> Verdict | Awaitable[Verdict]:
         """As ``decide``, but the verdict itself if nobody minds, as in most phases of most sessions."""
+        may_mind, reported = self._usual[phase]
+        if may_mind is not None and may_mind(facts, parameter):
+            return self._decide(phase, facts, parameter, self._minding(phase, facts, parameter))
+        self._proceeded(reported, facts)
+        return GO_ON
+
+    def _minding(self, phase: Phase, facts: Facts, parameter: str) -> tuple["_Run", ...]:
+        """The runs from the first one on that may have something to say."""
         runs = self._by_phase[phase]
         for place, run in enumerate(runs):
             if run.may_mind is None or run.may_mind(facts, parameter):
-                return self._decide(phase, facts, parameter, runs[place:])
-        self._proceeded(phase, facts)
-        return GO_ON
+                return runs[place:]
+        return ()
 
     async def _decide(self, phase: Phase, facts: Facts, parameter: str, runs: tuple["_Run", ...]) -> Verdict:
         verdict = GO_ON
@@ -259,7 +267,7 @@ class Chain:
         """Tell how a phase ended."""
         decision = verdict.decision
         if verdict is GO_ON:
-            self._proceeded(phase, facts)
+            self._proceeded(_REPORTED.get(phase, phase), facts)
             return
         if isinstance(decision, Reject | Disconnect):
             parameter: str | None = str(decision.reply)
@@ -277,11 +285,10 @@ class Chain:
             )
         )
 
-    def _proceeded(self, phase: Phase, facts: Facts) -> None:
-        name = _REPORTED.get(phase, phase)
+    def _proceeded(self, reported: str, facts: Facts) -> None:
         self._emit(
             FilterResponse(
-                direction="in", session=facts.session, endpoint=facts.endpoint, phase=name, response="proceed"
+                direction="in", session=facts.session, endpoint=facts.endpoint, phase=reported, response="proceed"
             )
         )
 
@@ -310,6 +317,21 @@ def _runs_of(members: list[Member], phase: Phase) -> tuple[_Run, ...]:
         else:
             runs += [_Run((each,), _asks(each.filter, phase) if each.late else None) for each in found]
     return tuple(runs)
+
+
+def _usual_of(runs: tuple[_Run, ...]) -> MayMind | None:
+    """One test for all runs of a phase: most phases have one run, or none, where nothing is to be tested."""
+    tests = [run.may_mind for run in runs]
+    if len(tests) <= 1:
+        return (tests[0] or _always) if tests else None
+    known = tuple(test for test in tests if test is not None)
+    if len(known) < len(tests):
+        return _always
+    return lambda facts, parameter: any(test(facts, parameter) for test in known)
+
+
+def _always(_facts: Facts, _parameter: str) -> bool:
+    return True
 
 
 def _at_once(asked: Filter) -> bool:
