@@ -41,10 +41,11 @@ def place() -> Iterator[Path]:
 
 def test_a_pool_that_is_broken_at_random_loses_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seed = int(os.environ.get("PAQUEBOT_SEED") or random.SystemRandom().randrange(2**32))
-    found, points = run_ledger(place, Plan(seed=seed, seconds=SECONDS))
+    told: list[str] = []
+    found, points = run_ledger(place, Plan(seed=seed, seconds=SECONDS), told.append)
     with capsys.disabled():
         print(f"\nledger, seed {seed}:\n{kinds_table(points)}{found.table()}", end="")
-    assert found.faults == ()
+    assert found.faults == (), told
     assert found.points >= LEAST_POINTS
     assert found.accepted > 10 * found.points
     assert found.takeover_p50_seconds <= ALLOWED_SECONDS

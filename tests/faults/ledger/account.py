@@ -129,6 +129,23 @@ def account(
     )
 
 
+def riddles(witness: Witness, arrivals: Sequence[Arrival], points: Sequence[Point]) -> list[str]:
+    """Tell of each unexplained message: who brought it when, and what was struck before and after; seconds."""
+    copies, notices = _by_token(arrivals, notifications=False), _by_token(arrivals, notifications=True)
+    told = [f"{token}: notified of" for token in notices if _misled(witness, {}, {token: notices[token]})]
+    told += [f"{token}: delivered" for token in copies if _misled(witness, {token: copies[token]}, {})]
+    for token, found in copies.items():
+        if token in witness.sent and _unexplained([found], points):
+            brought = ", ".join(f"{each.by} {each.at:.1f}" for each in found)
+            first, last = found[0].at - 30.0, found[-1].at + 5.0
+            near = [each for each in points if each.ended_at > first and each.began_at < last]
+            struck = ", ".join(
+                f"{each.kind} {sorted(each.hit)} {each.began_at:.1f}-{each.ended_at:.1f}" for each in near
+            )
+            told.append(f"{token}: brought by {brought}; struck: {struck}")
+    return told
+
+
 def kinds_table(points: Iterable[Point]) -> str:
     """Count the crash points by kind."""
     counts = Counter(point.kind for point in points)

@@ -14,7 +14,7 @@ from paquebot_mta.config.actions import Action, Relay
 from paquebot_mta.config.rules import For, From, Match, Pattern, Rule
 from paquebot_mta.config.service import Limits
 from tests.faults.books import token_of
-from tests.faults.ledger.account import Account, Point, account
+from tests.faults.ledger.account import Account, Point, account, riddles
 from tests.faults.ledger.chaos import Chaos, Ground, name_of
 from tests.faults.ledger.loader import Loader
 from tests.faults.ledger.plan import Plan, strikes
@@ -50,6 +50,8 @@ def run_ledger(place: Path, plan: Plan, tell: Callable[[str], None] = lambda _: 
         witness = _close(ground.loaders)
         queued = _settle(ground, witness, plan.settle_seconds)
         found = account(witness, ground.sink.arrivals, queued, chaos.points, possible_duplicates(ground.pool))
+        for riddle in riddles(witness, ground.sink.arrivals, chaos.points):
+            tell(f"unexplained: {riddle}")
         return found, chaos.points
 
 
