@@ -153,21 +153,13 @@ class Chain:
         """As ``decide``, but the verdict itself if nobody minds, as in most phases of most sessions."""
         may_mind, reported = self._usual[phase]
         if may_mind is not None and may_mind(facts, parameter):
-            return self._decide(phase, facts, parameter, self._minding(phase, facts, parameter))
+            return self._decide(phase, facts, parameter)
         self._proceeded(reported, facts)
         return GO_ON
 
-    def _minding(self, phase: Phase, facts: Facts, parameter: str) -> tuple["_Run", ...]:
-        """The runs from the first one on that may have something to say."""
-        runs = self._by_phase[phase]
-        for place, run in enumerate(runs):
-            if run.may_mind is None or run.may_mind(facts, parameter):
-                return runs[place:]
-        return ()
-
-    async def _decide(self, phase: Phase, facts: Facts, parameter: str, runs: tuple["_Run", ...]) -> Verdict:
-        verdict = GO_ON
-        for member in (each for run in runs for each in run.members):
+    async def _decide(self, phase: Phase, facts: Facts, parameter: str) -> Verdict:
+        verdict, runs = GO_ON, self._by_phase[phase]
+        for member in (each for run in runs if run.may_mind(facts, parameter) for each in run.members):
             shown = _masked(member, parameter) if phase == "auth" else parameter
             asked = member.filter
             if isinstance(asked, BuiltinFilter):
@@ -293,16 +285,20 @@ class Chain:
         )
 
 
+def _always(_facts: Facts, _parameter: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """Members that follow one another in a phase.
 
     Attributes:
-        may_mind: whether any of them may have something to say; None: it takes asking them to know.
+        may_mind: whether any of them may have something to say.
     """
 
     members: tuple[Member, ...]
-    may_mind: MayMind | None = None
+    may_mind: MayMind = _always
 
 
 def _runs_of(members: list[Member], phase: Phase) -> tuple[_Run, ...]:
@@ -315,23 +311,15 @@ def _runs_of(members: list[Member], phase: Phase) -> tuple[_Run, ...]:
                 _Run(found, may_mind([each.filter for each in found if isinstance(each.filter, BuiltinFilter)]))
             )
         else:
-            runs += [_Run((each,), _asks(each.filter, phase) if each.late else None) for each in found]
+            runs += [_Run((each,), _asks(each.filter, phase) if each.late else _always) for each in found]
     return tuple(runs)
 
 
 def _usual_of(runs: tuple[_Run, ...]) -> MayMind | None:
     """One test for all runs of a phase: most phases have one run, or none, where nothing is to be tested."""
-    tests = [run.may_mind for run in runs]
-    if len(tests) <= 1:
-        return (tests[0] or _always) if tests else None
-    known = tuple(test for test in tests if test is not None)
-    if len(known) < len(tests):
-        return _always
-    return lambda facts, parameter: any(test(facts, parameter) for test in known)
-
-
-def _always(_facts: Facts, _parameter: str) -> bool:
-    return True
+    if len(runs) <= 1:
+        return runs[0].may_mind if runs else None
+    return lambda facts, parameter: any(run.may_mind(facts, parameter) for run in runs)
 
 
 def _at_once(asked: Filter) -> bool:
