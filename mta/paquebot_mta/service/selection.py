@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from paquebot_mta.admin.targets import ALL, parse_target
 from paquebot_mta.mail.envelope import Stored
-from paquebot_mta.mail.ids import Evpid, Msgid, msgid_of, parse_evpid, parse_msgid
+from paquebot_mta.mail.ids import Evpid, Msgid, msgid_of
 from paquebot_mta.spool.store import Spool
 
 
@@ -31,12 +32,11 @@ def parse_selection(target: str) -> Selection:
     Raises:
         ValueError: it is none of them.
     """
-    if target == "all":
+    text = parse_target(target)
+    if text == ALL:
         return Selection()
-    if len(target.strip()) == 8:
-        return Selection(parse_msgid(target))
-    evpid = parse_evpid(target)
-    return Selection(msgid_of(evpid), evpid)
+    msgid = msgid_of(Evpid(text))
+    return Selection(msgid, Evpid(text) if text != msgid else None)
 
 
 async def selected(spool: Spool, selection: Selection) -> AsyncIterator[Stored]:

@@ -67,13 +67,16 @@ def report_line(event: Report, at: float, version: Version = "0.7") -> bytes:
 
 def question_line(phase: Phase, session: str, token: int, parameter: str, at: float, version: Version) -> bytes:
     """Spell a question about a phase, its LF included."""
-    head = f"filter|{version}|{at:.6f}|smtp-in|{phase}|{session}|{token:016x}|"
-    return f"{head}{clean(parameter)}\n".encode("utf-8", "replace")
+    return f"{_question(phase, session, token, at, version)}{clean(parameter)}\n".encode("utf-8", "replace")
 
 
 def question_head(phase: Phase, session: str, token: int, at: float, version: Version) -> bytes:
     """Spell all of a question but its parameter."""
-    return f"filter|{version}|{at:.6f}|smtp-in|{phase}|{session}|{token:016x}|".encode()
+    return _question(phase, session, token, at, version).encode()
+
+
+def _question(phase: Phase, session: str, token: int, at: float, version: Version) -> str:
+    return f"filter|{version}|{at:.6f}|smtp-in|{phase}|{session}|{token:016x}|"
 
 
 def content_lines(head: bytes, content: bytes) -> bytes:
