@@ -28,6 +28,6 @@ def settings(far_mx: FakeMx) -> Iterator[PaquebotSettings]:
 
 
 @pytest.fixture
-def directory() -> Iterator[Path]:
+def place() -> Iterator[Path]:
     with peer_directory() as path:
         yield path

@@ -71,11 +71,11 @@ def judge(far_mx: FakeMx, witness: Witness, pool: Pool, kills: int) -> Balance:
 
 
 def test_the_mail_of_a_killed_process_is_delivered_by_another_in_time(
-    directory: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
+    place: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With default settings; all on one machine, where a free lock proves death."""
     witness, delays = Witness(), list[float]()
-    with running_pool(directory, settings, queue=DEFAULTS) as pool:
+    with running_pool(place, settings, queue=DEFAULTS) as pool:
         for number in range(KILLS):
             victim = pool.pods[number % len(pool.pods)]
             load = fill(victim, f"kill-{number:03d}")
@@ -95,12 +95,12 @@ def test_the_mail_of_a_killed_process_is_delivered_by_another_in_time(
 
 @needs_programs("unshare")
 def test_locks_of_other_machines_prove_nothing_but_beats_do(
-    directory: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
+    place: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With default settings, each process on a machine of its own, as its kernel says."""
     if os.geteuid() != 0:
         pytest.skip("a machine of its own needs root")
-    with running_pool(directory, settings, queue=DEFAULTS, machines=True) as pool:
+    with running_pool(place, settings, queue=DEFAULTS, machines=True) as pool:
         witness = fill(pool.pods[0], "far")
         pool.pods[0].kill()
         delay = wait_for_first(far_mx, witness, time.monotonic(), 2 * ALLOWED_SECONDS)
@@ -114,9 +114,9 @@ def test_locks_of_other_machines_prove_nothing_but_beats_do(
 
 
 def test_a_drained_process_hands_its_queue_over_at_once(
-    directory: Path, settings: PaquebotSettings, far_mx: FakeMx
+    place: Path, settings: PaquebotSettings, far_mx: FakeMx
 ) -> None:
-    with running_pool(directory, settings, 2, queue=DEFAULTS) as pool:
+    with running_pool(place, settings, 2, queue=DEFAULTS) as pool:
         leaving, staying = pool.pods
         witness = fill(leaving, "drain", LEFT)
         idle = [connected(leaving, f"127.0.1.{1 + number // 20}") for number in range(IDLE)]
@@ -138,10 +138,10 @@ def test_a_drained_process_hands_its_queue_over_at_once(
 
 
 def test_a_process_that_was_paused_and_adopted_goes_on_without_losing_or_keeping_anything(
-    directory: Path, settings: PaquebotSettings, far_mx: FakeMx
+    place: Path, settings: PaquebotSettings, far_mx: FakeMx
 ) -> None:
     """Paused under load for longer than others wait, then resumed: rows 22 and 28 of the list of faults."""
-    with running_pool(directory, settings) as pool:
+    with running_pool(place, settings) as pool:
         paused = pool.pods[0]
         held = fill(paused, "held", 30)
         witnesses = [held]
@@ -199,9 +199,9 @@ class Steps:
 
 @needs_programs("strace")
 def test_an_adopter_may_die_at_every_step(
-    directory: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
+    place: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with running_pool(directory, settings) as pool:
+    with running_pool(place, settings) as pool:
         steps, deadline = Steps(pool, far_mx), time.monotonic() + STEPS_SECONDS
         for when in (2, 1, 5, 9):
             for kind in ADOPTION_CALLS:
@@ -214,9 +214,9 @@ def test_an_adopter_may_die_at_every_step(
     assert steps.deaths >= 1
 
 
-def test_what_a_signal_ends_is_not_adopted_twice(directory: Path, settings: PaquebotSettings, far_mx: FakeMx) -> None:
+def test_what_a_signal_ends_is_not_adopted_twice(place: Path, settings: PaquebotSettings, far_mx: FakeMx) -> None:
     """All leave at once, with mail; whoever comes back delivers it, once."""
-    with running_pool(directory, settings) as pool:
+    with running_pool(place, settings) as pool:
         witness = Witness()
         for number, pod in enumerate(pool.pods):
             witness.join(fill(pod, f"all-{number}"))

@@ -3,9 +3,7 @@ does, as clients of NFS may have one, is shown with two mounts of one directory.
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +14,10 @@ from paquebot_mta.spool.journal import Journal
 from tests.faults.books import balance
 from tests.faults.mounted import Mounted, needs_fuse
 from tests.faults.tracing import TracedPaquebot
-from tests.mta.spool.support import SMALL, everything, final, journal, store
+from tests.mta.spool.support import SMALL, count, everything, final, journal, store, until
 from tests.support.load import Load, run_load
 from tests.support.paquebot_config import ALICE, BOB, PaquebotSettings
-from tests.support.processes import peer_directory, wait_until
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180), *needs_fuse]
 
@@ -41,12 +39,6 @@ def running(place: Path, volume: Mounted) -> Iterator[TracedPaquebot]:
     finally:
         volume.wish()
         paquebot.stop()
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with peer_directory() as directory:
-        yield directory
 
 
 @pytest.fixture
@@ -108,17 +100,6 @@ def test_writes_that_fail_for_one_file_only_go_elsewhere(place: Path, volume: Mo
         paquebot.wait_for(paquebot.is_ready, "readiness", 30.0)
 
 
-async def until(ready: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.02)
-
-
-def count(spool: Journal) -> int:
-    return spool.stats().messages
-
-
 async def deliver_all(spool: Journal) -> list[bytes]:
     """Deliver what is there, and let go what is done with."""
     found = await everything(spool)
@@ -142,11 +123,11 @@ async def test_what_an_old_view_of_the_volume_hides_is_delivered_once_it_shows(
             if kept == "names":
                 other.keep_names(directory)
             await store(leaving, last)
-        await until(lambda: count(heir) > 0, "adoption")
+        await until(lambda: count(heir) > 0, "adoption", 10.0)
         seen = await deliver_all(heir)
         assert seen == ([b"the first", last] if kept == "nothing" else [b"the first"])
         other.forget()
         if kept != "nothing":
-            await until(lambda: count(heir) > 0, "what was hidden")
+            await until(lambda: count(heir) > 0, "what was hidden", 10.0)
             assert await deliver_all(heir) == [last]
-        await until(lambda: not list((volume.path / directory).glob("seg-*.q")), "the end of all segments")
+        await until(lambda: not list((volume.path / directory).glob("seg-*.q")), "the end of all segments", 10.0)

@@ -81,7 +81,7 @@ class Storm:
 
 @pytest.mark.parametrize(("workers", "kills"), [(1, KILLS), (2, max(1, KILLS // 10))])
 def test_no_kill_loses_or_harms_what_was_acknowledged(
-    directory: Path,
+    place: Path,
     settings: PaquebotSettings,
     far_mx: FakeMx,
     capsys: pytest.CaptureFixture[str],
@@ -89,7 +89,7 @@ def test_no_kill_loses_or_harms_what_was_acknowledged(
     kills: int,
 ) -> None:
     seed = int(os.environ.get("PAQUEBOT_SEED") or random.SystemRandom().randrange(2**32))
-    with running_paquebot(directory / "paquebot", replace(settings, workers=workers)) as paquebot:
+    with running_paquebot(place / "paquebot", replace(settings, workers=workers)) as paquebot:
         storm = Storm(paquebot, far_mx, seed)
         for _ in range(kills):
             storm.strike()
@@ -101,9 +101,9 @@ def test_no_kill_loses_or_harms_what_was_acknowledged(
     assert found.duplicates <= found.possible_duplicates + IN_FLIGHT * workers * kills
 
 
-def test_a_queue_in_memory_is_found_out(directory: Path, settings: PaquebotSettings, far_mx: FakeMx) -> None:
+def test_a_queue_in_memory_is_found_out(place: Path, settings: PaquebotSettings, far_mx: FakeMx) -> None:
     forgetful = replace(settings, queue=Queue(backend="Memory", minimum_free_percent=0))
-    with running_paquebot(directory / "paquebot", forgetful) as paquebot:
+    with running_paquebot(place / "paquebot", forgetful) as paquebot:
         storm = Storm(paquebot, far_mx, seed=1)
         for _ in range(3):
             storm.strike()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from tests.faults.ledger.account import kinds_table
 from tests.faults.ledger.plan import Plan
 from tests.faults.ledger.rivals import lose_power
 from tests.faults.ledger.run import run_ledger
-from tests.support.processes import peer_directory
 from tests.support.requirements import needs_programs
 
 pytestmark = [
@@ -31,12 +29,6 @@ LEAST_POINTS = 8
 ALLOWED_SECONDS = 15.0
 """From a death to the first delivery by another, with default settings. Few are measured, so this is of the median; a
 single one that takes 45 s is among the faults."""
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with peer_directory() as directory:
-        yield directory
 
 
 def test_a_pool_that_is_broken_at_random_loses_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

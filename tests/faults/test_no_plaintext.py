@@ -90,11 +90,11 @@ def kill_under_load(paquebot: Paquebot, dice: random.Random, number: int) -> Wit
 
 
 def test_no_crash_leaves_plaintext_and_none_loses_mail(
-    directory: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
+    place: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dice, witness, doubtful = random.Random(), Witness(), 0
-    spool = directory / "paquebot" / "spool"
-    with running_paquebot(directory / "paquebot", settings) as paquebot:
+    spool = place / "paquebot" / "spool"
+    with running_paquebot(place / "paquebot", settings) as paquebot:
         for number in range(KILLS):
             witness.join(kill_under_load(paquebot, dice, number))
             assert found_below(spool) == []
@@ -120,17 +120,17 @@ def test_no_crash_leaves_plaintext_and_none_loses_mail(
     assert found.duplicates <= found.possible_duplicates + 20
 
 
-def test_a_queue_without_a_key_is_found_out(directory: Path, settings: PaquebotSettings) -> None:
+def test_a_queue_without_a_key_is_found_out(place: Path, settings: PaquebotSettings) -> None:
     plain = replace(settings, queue=queue("", "None"))
-    with running_paquebot(directory / "paquebot", plain) as paquebot:
+    with running_paquebot(place / "paquebot", plain) as paquebot:
         kill_under_load(paquebot, random.Random(), 0)
-    assert len(found_below(directory / "paquebot" / "spool")) >= 3
+    assert len(found_below(place / "paquebot" / "spool")) >= 3
 
 
 def test_a_wrong_key_holds_mail_and_says_so_until_the_right_one_comes(
-    directory: Path, settings: PaquebotSettings, far_mx: FakeMx
+    place: Path, settings: PaquebotSettings, far_mx: FakeMx
 ) -> None:
-    with running_paquebot(directory / "paquebot", settings) as paquebot:
+    with running_paquebot(place / "paquebot", settings) as paquebot:
         paquebot.expected_faults = ("queue.key-missing",)
         witness = kill_under_load(paquebot, random.Random(), 0)
         far_mx.script = Script()

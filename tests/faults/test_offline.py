@@ -19,7 +19,6 @@ from tests.faults.local_users import ADA, BEN, BoundPaquebot, sendmail
 from tests.faults.pods import running_pool
 from tests.faults.tracing import Injection
 from tests.support.paquebot_config import ALICE, BOB, LIMITS, PaquebotSettings
-from tests.support.processes import peer_directory
 from tests.support.requirements import needs_programs
 
 pytestmark = [
@@ -28,12 +27,6 @@ pytestmark = [
     needs_programs("setpriv", "strace", as_root=True),  # root, to be other users
 ]
 MARKER = re.compile(rb"^Subject: (\S+)", re.MULTILINE)
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with peer_directory() as directory:
-        yield directory
 
 
 @pytest.fixture

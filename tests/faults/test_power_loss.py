@@ -22,7 +22,7 @@ from tests.mta.spool.support import contents, everything, journal
 from tests.support.load import Load, Witness, run_load
 from tests.support.paquebot import Paquebot
 from tests.support.paquebot_config import FAR, PaquebotSettings
-from tests.support.processes import peer_directory, run_command
+from tests.support.processes import run_command
 from tests.support.requirements import needs_programs
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600), needs_programs("mkfs.ext4", "mount", as_root=True)]
@@ -43,12 +43,6 @@ class PaquebotOnVolume(Paquebot):
         rest = super()._argv()[3:]
         rest[rest.index("--spool") + 1] = str(self._volume / "spool")
         return [sys.executable, "-m", self._entry, *rest]
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with peer_directory() as directory:
-        yield directory
 
 
 @pytest.fixture

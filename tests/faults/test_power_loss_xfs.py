@@ -16,7 +16,7 @@ from paquebot_mta.spool.layout import Layout, prepare
 from paquebot_mta.spool.offline import Box, box_of, leave
 from tests.faults.test_power_loss import lose_power_under_load
 from tests.faults.volume import Kind, Volume, open_volume
-from tests.support.processes import peer_directory, run_command
+from tests.support.processes import run_command
 from tests.support.requirements import needs_programs
 
 pytestmark = [
@@ -26,12 +26,6 @@ pytestmark = [
 ]
 CYCLES = int(os.environ.get("PAQUEBOT_POWER_LOSSES", "2"))
 MAIL = Submission("alice", ("bob@example.test",))
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with peer_directory() as directory:
-        yield directory
 
 
 @pytest.fixture(params=["xfs"])

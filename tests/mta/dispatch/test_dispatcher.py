@@ -227,15 +227,20 @@ async def test_a_timer_that_ran_early_is_set_again() -> None:
         assert scene.dispatcher._timer not in (None, early)
 
 
+async def started_together(scene: Scene, messages: int) -> list[int]:
+    """Queue so many at once; answers how many were started in each turn of the loop that started any."""
+    for number in range(messages):
+        await scene.queue(to(f"user{number}@remote.test"))
+    found = [0]
+    while found[-1] < messages:
+        await asyncio.sleep(0)
+        found.append(len(scene.tasks))
+    return [after - before for before, after in pairwise(found) if after > before]
+
+
 async def test_what_is_due_at_once_is_started_in_parts_between_which_others_have_their_turn() -> None:
     async with running(always(LATER)) as scene:
-        for number in range(3 * module.STARTED_AT_ONCE):
-            await scene.queue(to(f"user{number}@remote.test"))
-        found = [0]
-        while found[-1] < 3 * module.STARTED_AT_ONCE:
-            await asyncio.sleep(0)
-            found.append(len(scene.tasks))
-        steps = [after - before for before, after in pairwise(found) if after > before]
+        steps = await started_together(scene, 3 * module.STARTED_AT_ONCE)
         assert max(steps) <= module.STARTED_AT_ONCE
 
 
@@ -245,13 +250,7 @@ async def test_fewer_are_started_at_once_while_turns_of_the_event_loop_are_long(
         return await always(LATER)(task)
 
     async with running(slow) as scene:
-        for number in range(3 * module.STARTED_AT_ONCE):
-            await scene.queue(to(f"user{number}@remote.test"))
-        found = [0]
-        while found[-1] < 3 * module.STARTED_AT_ONCE:
-            await asyncio.sleep(0)
-            found.append(len(scene.tasks))
-        steps = [after - before for before, after in pairwise(found) if after > before]
+        steps = await started_together(scene, 3 * module.STARTED_AT_ONCE)
         assert steps[0] == module.STARTED_AT_ONCE
         assert max(steps[1:]) < module.STARTED_AT_ONCE
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -159,3 +160,16 @@ def homes(path: Path) -> list[Path]:
 
 def contents(found: Iterable[tuple[Stored, bytes]]) -> list[bytes]:
     return [content for _, content in found]
+
+
+async def until(ready: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
+    """Wait for what a spool does by itself."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.01)
+
+
+def count(spool: Journal) -> int:
+    """Messages that it holds."""
+    return spool.stats().messages

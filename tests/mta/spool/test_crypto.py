@@ -26,8 +26,8 @@ from tests.mta.spool.support import (
     read,
     segments,
     store,
+    until,
 )
-from tests.mta.spool.test_watching import until
 
 MARKER: Final = b"the-quick-brown-fox-marker"
 WATCHING: Final = replace(SMALL, machine="").leased(0.3)

@@ -16,8 +16,7 @@ from paquebot_mta.spool.layout import Layout
 from paquebot_mta.spool.owner import read_owner
 from paquebot_mta.spool.store import Lost, SpoolError
 from paquebot_mta.telemetry.events import Notice
-from tests.mta.spool.support import SMALL, contents, everything, final, journal, read, store
-from tests.mta.spool.test_watching import count, until
+from tests.mta.spool.support import SMALL, contents, count, everything, final, journal, read, store, until
 
 ADOPTING = replace(SMALL, machine="", grave_seconds=3_600.0, rescan_seconds=(0.3, 0.2)).leased(0.3)
 PAUSED = replace(ADOPTING, beat_seconds=3_600.0)

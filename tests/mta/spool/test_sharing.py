@@ -12,8 +12,19 @@ import pytest
 
 from paquebot_mta.mail.envelope import Message
 from paquebot_mta.spool.journal import Journal
-from tests.mta.spool.support import SMALL, HookedDisk, contents, deferred, everything, final, homes, journal, store
-from tests.mta.spool.test_watching import count, until
+from tests.mta.spool.support import (
+    SMALL,
+    HookedDisk,
+    contents,
+    count,
+    deferred,
+    everything,
+    final,
+    homes,
+    journal,
+    store,
+    until,
+)
 
 SHARING = replace(SMALL, machine="", share_messages=10, segment_bytes=60_000).leased(0.3)
 PIECES = 60

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from paquebot_mta.spool.disk import RealDisk
-from paquebot_mta.spool.journal import Journal
 from paquebot_mta.spool.owner import read_owner
 from paquebot_mta.spool.store import Waiting
 from paquebot_mta.telemetry.events import Notice
@@ -20,29 +19,20 @@ from tests.mta.spool.support import (
     Faults,
     HookedDisk,
     contents,
+    count,
     everything,
     final,
     homes,
     journal,
     segments,
     store,
+    until,
 )
 
 ELSEWHERE = replace(SMALL, machine="").leased(0.3)
 """Locks prove nothing: only beats and goodbyes count."""
 PATIENT = replace(SMALL, machine="", watch_seconds=0.03).leased(60.0)
 NEVER = replace(PATIENT, watch_seconds=0.03)
-
-
-async def until(ready: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.01)
-
-
-def count(spool: Journal) -> int:
-    return spool.stats().messages
 
 
 async def test_a_silent_process_loses_its_mail_to_a_living_one(tmp_path: Path) -> None:
