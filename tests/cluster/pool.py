@@ -40,12 +40,12 @@ class Pool:
         self._kubectl("delete", "pod", pod, "--force", "--grace-period=0")
 
     def kill_a_container(self) -> None:
-        """Kill the processes of one, as the kernel does when memory is short, and wait until it is started again."""
+        """Kill the processes of one, as the kernel does when memory is short, and wait until another serves."""
         self.strikes += 1
         pod = self._release.pods()[0]
         for process in processes_of(pod):
             os.kill(process, signal.SIGKILL)
-        wait_until(lambda: self._starts_of(pod) > _starts(pod), "another start", RETURN_SECONDS)
+        wait_until(lambda: self._serves_again(pod), "another start", RETURN_SECONDS)
 
     @contextmanager
     def without_node(self) -> Iterator[float]:
@@ -81,15 +81,23 @@ class Pool:
 
     @contextmanager
     def without_queue(self) -> Iterator[None]:
-        """Take the queue from the mounted volume, under the pods that write to it."""
+        """Take the queue from the mounted volume, under the pods that write to it.
+
+        Raises:
+            PeerError: a pod that started in between has made another one, which lies beside it now.
+        """
         self.strikes += len(self._release.pods())
         queue = self._volume() / "queue"
-        away = queue.with_name("away")
+        away, another = queue.with_name("away"), queue.with_name("another")
         queue.rename(away)
         try:
             yield
         finally:
+            with suppress(FileNotFoundError):
+                queue.rename(another)
             away.rename(queue)
+        if another.exists():
+            raise PeerError(f"a pod started without its queue, and made {another}")
 
     def wait_for_the_loss(self) -> None:
         """Wait until the cluster knows that the node is lost, and its pods with it."""
@@ -166,8 +174,11 @@ class Pool:
             self._cluster.api.get("events", "-n", self._release.namespace, f"--field-selector=reason={reason}")["items"]
         )
 
-    def _starts_of(self, pod: Manifest) -> int:
-        return _starts(self._cluster.api.get("pod", pod["metadata"]["name"], "-n", self._release.namespace))
+    def _serves_again(self, before: Manifest) -> bool:
+        """Whether a pod was started more often than before, and those that were started are ready."""
+        found = self._cluster.api.get("pod", before["metadata"]["name"], "-n", self._release.namespace)
+        is_ready = all(each["ready"] for each in found["status"]["containerStatuses"])
+        return is_ready and _starts(found) > _starts(before)
 
     def _volume(self) -> Path:
         claim = self._cluster.api.get("pvc", f"{SERVICE}-queue", "-n", self._release.namespace)
