@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from paquebot_mta.spool.incarnation import this_machine
 from tests.faults.books import Balance, balance
 from tests.faults.volume import Volume, open_volume
 from tests.mta.spool.support import contents, everything, journal
@@ -92,6 +93,22 @@ def test_power_loss_loses_nothing_acknowledged(place: Path, volume: Volume, caps
         print(f"\npower loss under load, seed {seed}:\n{found.table()}", end="")
     assert found.accepted >= 5 * CYCLES
     assert (found.lost, found.altered, found.strangers) == (0, 0, 0)
+
+
+def test_who_was_cut_off_young_is_known_to_be_dead_at_the_next_start(place: Path, volume: Volume) -> None:
+    """By its lock, which must name the machine on the volume as soon as others can see it."""
+    directory = place / "paquebot"
+    directory.mkdir()
+    young = PaquebotOnVolume(directory, volume.path, "paquebot_mta")
+    witness = run_load(young.ports.mx, Load(sessions=2, messages=4, recipients=(f"x@{FAR}",), name="young"))
+    cut(volume, young)
+    volume.power_on()
+    locks = [each.read_text() for each in volume.path.glob("spool/v1/pods/*/lock")]
+    assert set(locks) == {this_machine()}
+    after = PaquebotOnVolume(directory, volume.path, "paquebot_mta")
+    (opened,) = after.log_lines(event="queue.opened")
+    after.kill()
+    assert opened["messages"] == len(witness.acked) == 4
 
 
 def test_a_build_that_does_not_sync_is_found_out(place: Path, volume: Volume) -> None:

@@ -2,6 +2,10 @@
 
 A living process holds the lock of its directory, and the lock's file names the machine: a free lock proves death, but
 only to those on the same machine; what a lock means across machines no volume promises.
+
+A machine is named by its present boot. One of an earlier boot proves nothing by itself: to know that it has ended, the
+machine would need a name that outlives boots and that no other machine has, and in a container there is none to rely
+on. So what was there before a boot is taken over by its beat.
 """
 
 import os
@@ -40,6 +44,7 @@ def make_home(disk: Disk, layout: Layout, incarnation: str, machine: str = "") -
         raise OSError("a new directory is locked by somebody else")
     if machine:
         write_all(disk, lock_fd, machine.encode(), 0)
+        disk.sync(lock_fd)  # a power loss would leave a lock that names nobody, and proves nothing
     create_owner(disk, f"{hidden}/owner", Owner(incarnation))
     disk.sync_dir(hidden)
     disk.rename(hidden, layout.home(incarnation))
