@@ -1,7 +1,8 @@
 """The waits of a session (RFC 5321, 4.5.3.2) as one float that the listener compares with the loop's clock.
 
 Every wait for the client has a deadline; while the session itself works it has none, so nothing that we do can time out
-as if the client were slow. Data must come at a minimum rate: 1 byte a minute is not progress.
+as if the client were slow. A byte now and then is not progress: the deadline of a command is that of its whole line,
+and data must come at a minimum rate.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ class Deadlines:
     session_end = math.inf
     received_bytes = 0
     started_at = 0.0
+    _command_awaited_at = math.inf
     _data_started_at = 0.0
     _data_started_bytes = 0
 
@@ -34,6 +36,10 @@ class Deadlines:
         """Start the session's own clock."""
         self.started_at = self.loop.time()
         self.session_end = self.started_at + self.policy.limits.session_timeout_seconds
+
+    def end_command(self) -> None:
+        """Note that a whole line came: the next one has its own time."""
+        self._command_awaited_at = math.inf
 
     def begin_data(self) -> None:
         """Start to measure the rate of the content."""
@@ -50,13 +56,14 @@ class Deadlines:
             self.deadline = min(self.deadline, until)
 
     def expect_input(self, *, data: bool) -> None:
-        """Wait for a command, or for more data at the minimum rate."""
+        """Wait for a whole command, or for more data at the minimum rate."""
         now, limits = self.loop.time(), self.policy.limits
         patience = limits.data_timeout_seconds if data else limits.command_timeout_seconds
         if self.host.stressed:
             patience = min(patience, limits.stress_timeout_seconds)
         if not data:
-            self.deadline = min(now + patience, self.session_end)
+            self._command_awaited_at = min(self._command_awaited_at, now)
+            self.deadline = min(self._command_awaited_at + patience, self.session_end)
             return
         earned = (self.received_bytes - self._data_started_bytes) / max(limits.data_bytes_per_second, 1)
         slowest = self._data_started_at + limits.data_timeout_seconds + earned

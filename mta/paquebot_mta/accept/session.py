@@ -27,8 +27,10 @@ class MtaSession(AuthSession):
             line = self._input.next_line(AUTH_BYTES)
             if line is None:
                 return False
+            self.end_command()
             await self._take(line)
         except LineError as error:
+            self.end_command()
             self.continuation = None
             self.refuse(answers.LINE_TOO_LONG if error.fault == "too-long" else answers.BAD_LINE)
         except CommandError as error:
