@@ -93,26 +93,6 @@ def test_the_mail_of_a_killed_process_is_delivered_by_another_in_time(
     assert len(told) >= KILLS
 
 
-@needs_programs("unshare")
-def test_locks_of_other_machines_prove_nothing_but_beats_do(
-    place: Path, settings: PaquebotSettings, far_mx: FakeMx, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With default settings, each process on a machine of its own, as its kernel says."""
-    if os.geteuid() != 0:
-        pytest.skip("a machine of its own needs root")
-    with running_pool(place, settings, queue=DEFAULTS, machines=True) as pool:
-        witness = fill(pool.pods[0], "far")
-        pool.pods[0].kill()
-        delay = wait_for_first(far_mx, witness, time.monotonic(), 2 * ALLOWED_SECONDS)
-        wait_until(lambda: witness.acked.keys() <= tokens(far_mx), "all of it", 20.0)
-        (line,) = pool.log_lines("queue.leased")
-        judge(far_mx, witness, pool, 1)
-    with capsys.disabled():
-        print(f"\nkill -9 to first delivery by another, other machines: {delay:.2f} s")
-    assert line["reason"] == "lease"
-    assert 11.0 <= delay <= ALLOWED_SECONDS
-
-
 def test_a_drained_process_hands_its_queue_over_at_once(
     place: Path, settings: PaquebotSettings, far_mx: FakeMx
 ) -> None:

@@ -51,7 +51,7 @@ class Queue(Value, frozen=True, kw_only=True):
     minimum_free_percent: int = 5
     compression: Literal["None", "Zstd", "Gzip"] = "None"
     key_ring: str = ""
-    lease_seconds: int = 9
+    lease_seconds: int = 8
     grave_seconds: int = 86_400
 
 

@@ -44,6 +44,12 @@ class Liveness:
         seen = self._seen.get(name)
         return seen.silent_seconds if seen else 0.0
 
+    def next_silent_seconds(self) -> float | None:
+        """From the last look until the next one of those that stand still has done so for long enough; None if nobody
+        stands still, or is judged already."""
+        left = [self._adopt_after - seen.silent_seconds for seen in self._seen.values() if seen.silent_seconds]
+        return min((seconds for seconds in left if seconds > 0), default=None)
+
     def is_silent(self, name: str) -> bool:
         """Whether it has stood still for so long that the mail is to be adopted."""
         return self.silent_seconds(name) >= self._adopt_after

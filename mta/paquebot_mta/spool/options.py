@@ -23,7 +23,8 @@ class JournalOptions:
         ballast_bytes: file given up so that results can still be written on a full volume.
         minimum_free_percent: of blocks and inodes; below, new mail is refused.
         space_seconds: how long a look at the free space is good.
-        beat_seconds: between two beats in the owner block; ``watch_seconds`` between two looks at those of others.
+        beat_seconds: between two beats in the owner block; ``watch_seconds`` between two looks at those of others,
+            at most: the end of somebody's time is looked for when it comes.
         lease_seconds: an owner whose beat could not be written for so long is not ready; after 1.5 times as much
             without a new beat others take its mail over.
         grave_seconds: between the burial of a directory and its removal; and so long no segment of an adopted
@@ -52,9 +53,9 @@ class JournalOptions:
     ballast_bytes: int = 64 * 1024 * 1024
     minimum_free_percent: int = 5
     space_seconds: float = 1.0
-    beat_seconds: float = 1.0
-    watch_seconds: float = 0.9
-    lease_seconds: float = 9.0
+    beat_seconds: float = 0.9
+    watch_seconds: float = 0.8
+    lease_seconds: float = 8.0
     grave_seconds: float = 86_400.0
     rescan_seconds: tuple[float, ...] = (30.0, 60.0, 300.0, 3600.0)
     share_messages: int = 1_000

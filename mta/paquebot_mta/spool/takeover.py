@@ -59,7 +59,7 @@ async def watch(parts: JournalParts) -> None:
     """Look after the others until the end: take over the dead, and look for late records of those before."""
     told = ""
     while not parts.circuit.lost:
-        await asyncio.sleep(parts.options.watch_seconds)
+        await asyncio.sleep(parts.watcher.pause_seconds())
         try:
             await _look(parts)
             told = ""

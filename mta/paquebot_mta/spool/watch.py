@@ -7,7 +7,7 @@ next in order waits a look longer. That spreads the dead among the living, and s
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.spool.adopt import Adopter
@@ -16,6 +16,8 @@ from paquebot_mta.spool.liveness import Liveness
 from paquebot_mta.spool.options import JournalOptions
 from paquebot_mta.spool.segment import Home
 
+_ROUNDING_SECONDS: Final = 0.002
+"""A timer may ring a millisecond early, and would have to be set again."""
 Reason = Literal["goodbye", "lock", "lease", "inherited"]
 
 
@@ -38,7 +40,8 @@ class Watcher:
     """Looks at all owner blocks now and then; used by one thread at a time.
 
     Attributes:
-        peers: how many other roots seem to live, at the last look.
+        peers: other roots that seemed to live at the last look. Who was silent for a third of what proves a death is
+            none of them: of what died together, as all on a node do, none must be waited for as an heir of another.
     """
 
     adopter: Adopter
@@ -61,12 +64,18 @@ class Watcher:
         dead = {each.root: each for each in self._dead(start)}
         self.adopter.locked.keep(dead)
         others = roots_of(self._owners) - dead.keys() - {self.adopter.incarnation}
-        self.peers = tuple(sorted(others))
+        self.peers = tuple(sorted(each for each in others if not self._is_silent_for_long(each)))
         now = self.monotonic()
         self._dead_since = {root: self._dead_since.get(root, now) for root in dead}
         if start:
             return sorted(dead.values(), key=lambda each: self.randbits(32))
         return [each for each in dead.values() if self._is_our_turn(each.root, now)]
+
+    def pause_seconds(self) -> float:
+        """How long to wait until the next look: somebody's time may end before a usual pause does."""
+        until = self.liveness.next_silent_seconds()
+        usual = self.options.watch_seconds
+        return usual if until is None else min(usual, until + _ROUNDING_SECONDS)
 
     def take(self, dead: Dead) -> Sequence[Home]:
         """Take a dead root over, with all that leads to it; nothing if somebody else was faster.
@@ -130,6 +139,9 @@ class Watcher:
         if suspect and self.adopter.is_proven_dead(root, owner):
             return "lock"
         return "lease" if self.liveness.is_silent(root) else None
+
+    def _is_silent_for_long(self, root: str) -> bool:
+        return self.liveness.silent_seconds(root) >= self.options.adopt_after_seconds / 3
 
     def _is_our_turn(self, root: str, now: float) -> bool:
         rank = rank_of(self.adopter.incarnation, root, self.peers)

@@ -105,7 +105,7 @@ class Queue(ApiValue, frozen=True, kw_only=True):
     lease_seconds: Annotated[
         int,
         Meta(ge=1, le=3_600, description="A pod silent for 1.5 times as long loses its mail to the others."),
-    ] = 9
+    ] = 8
     grave_seconds: Annotated[
         int, Meta(ge=0, le=2_592_000, description="How long an emptied directory of a dead pod is kept.")
     ] = 86_400
