@@ -169,7 +169,7 @@ class LinkSession(TlsSession):
             self.settle()
 
     async def _look_up_name(self) -> None:
-        if self.host.lookup_name is not None and self._wants_name():
+        if self._wants_name() and self.host.lookup_name is not None:
             with suppress(Exception):  # a name is never worth a session
                 looked_up = self.host.lookup_name(self.session.client_address)
                 self.session.client_name, self.session.fcrdns = await asyncio.wait_for(looked_up, NAME_TIMEOUT_SECONDS)

@@ -87,6 +87,19 @@ def test_sessions_are_limited_by_network() -> None:
     assert crowd.refusal(limits, "192.0.2.9") is None
 
 
+async def test_a_session_too_many_from_a_network_is_told_so() -> None:
+    listener = Listener(name="mx", proxy_protocol=ProxyProtocol(trusted=("127.0.0.0/8",)))
+    async with serve(listener, limits=Limits(sessions_per_network=2)) as served:
+        replies = []
+        for client_address in ("192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.1"):
+            client = await served.connect()
+            await client.send(f"PROXY TCP4 {client_address} 203.0.113.9 1 25\r\n")
+            replies.append(await client.reply())
+        assert [reply[:3] for reply in replies] == ["220", "220", "421", "220"]
+        assert replies[2] == "421 4.7.0 Too many sessions from your network, try again later"
+        assert len(served.of(LimitHit)) == 1
+
+
 async def test_connections_of_a_client_in_a_minute_are_limited() -> None:
     async with serve(limits=Limits(rates=Rates(sessions_per_minute=2))) as served:
         replies = [await (await served.connect()).reply() for _ in range(3)]

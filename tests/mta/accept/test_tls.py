@@ -2,8 +2,10 @@
 
 import asyncio
 import ssl
+import warnings
 from contextlib import suppress
 
+import msgspec
 import pytest
 import trustme
 import uvloop
@@ -212,3 +214,46 @@ async def test_handshakes_of_a_client_in_a_minute_are_limited(identity: Identity
         client = await served.greeted()
         assert await client.ask("STARTTLS") == ("454 4.7.0 Too many TLS sessions from your address, try again later")
         assert (await client.ask("NOOP")).startswith("250")
+
+
+@pytest.mark.parametrize(
+    ("lowest", "spoken", "accepted"),
+    [
+        ("TLSv1.2", ssl.TLSVersion.TLSv1_1, False),
+        ("TLSv1.2", ssl.TLSVersion.TLSv1_2, True),
+        ("TLSv1.3", ssl.TLSVersion.TLSv1_2, False),
+    ],
+)
+@pytest.mark.parametrize("mode", ["Implicit", "StartTLS"])
+async def test_old_versions_of_tls_are_not_spoken(
+    identity: Identity, mode: str, lowest: str, spoken: ssl.TLSVersion, accepted: bool
+) -> None:
+    tls = msgspec.convert({"mode": mode, "certificates": ["main"], "minimumVersion": lowest}, ServerTls)
+    context = identity.client()
+    context.set_ciphers("ALL:@SECLEVEL=0")  # OpenSSL itself would offer nothing so old
+    with warnings.catch_warnings(action="ignore"):
+        context.minimum_version = context.maximum_version = spoken
+    async with serve(Listener(name="mx", tls=tls), certificates={"main": identity.certificate}) as served:
+        version = None
+        with suppress(ssl.SSLError, ConnectionError):
+            client = await served.connect(tls=context if mode == "Implicit" else None)
+            await client.greet()
+            if mode == "StartTLS":
+                await client.start_tls(context)
+            version = client.writer.get_extra_info("ssl_object").version()
+        assert version == ("TLSv1.2" if accepted else None)
+        await served.until(lambda: bool(served.of(TlsFailure) or served.of(LinkTls)))
+        assert [each.reason for each in served.of(TlsFailure)] == [] if accepted else ["protocol"]
+
+
+@pytest.mark.parametrize("name", ["unknown.example", None])
+async def test_who_names_no_certificate_of_ours_gets_the_first(identity: Identity, name: str | None) -> None:
+    certificates = {"main": identity.certificate, "other": issue(identity.authority, "other.test")}
+    listener = Listener(name="mx", tls=ServerTls(mode="Implicit", certificates=("main", "other")))
+    async with serve(listener, certificates=certificates) as served:
+        context = identity.client()
+        context.check_hostname = False
+        host, _, port = served.acceptor.addresses()["mx"].rpartition(":")
+        streams = await asyncio.open_connection(host, int(port), ssl=context, server_hostname=name or "")
+        assert _serial(Client(*streams)) == _serial_of(identity.certificate)
+        streams[1].close()
