@@ -3,8 +3,12 @@
 import asyncio
 import math
 
+import msgspec
+import pytest
+
 from paquebot_mta.config.service import OutboundLimits
 from paquebot_mta.deliver.counts import Bound, ConnectionCounts, Key, Waiter
+from paquebot_mta.deliver.settings import Endpoint
 from paquebot_mta.mail.outcome import Deferred, Delivered
 from tests.mta.deliver.relay_rig import Rig, make_task, relay_rig, route_to
 from tests.support.fake_mx import FakeMx
@@ -33,6 +37,28 @@ async def test_a_route_has_at_most_its_limit() -> None:
     async with FakeMx(SLOW) as mx, relay_rig(limits=OutboundLimits(connections_per_route=3)) as rig:
         assert await deliver_many(rig, mx, 30) == [Delivered] * 30
         assert mx.most_open == 3
+
+
+@pytest.mark.parametrize("axis", ["host", "route", "source", "relay", "domain"])
+async def test_connections_are_limited_along_each_axis(axis: str) -> None:
+    """All the work is for one domain by one route from one source, so that each of them bounds it."""
+    few = msgspec.convert({"keepaliveSeconds": 0, f"connectionsPer{axis.title()}": 2}, OutboundLimits)
+    async with FakeMx(SLOW) as mx, relay_rig(limits=few, endpoint=Endpoint("out", sources=("127.0.0.5",))) as rig:
+        assert await deliver_many(rig, mx, 20) == [Delivered] * 20
+        assert mx.most_open == 2
+
+
+@pytest.mark.parametrize(("axis", "most"), [("source", 4), ("domain", 4), ("relay", 2)])
+async def test_what_differs_along_an_axis_does_not_count_there(axis: str, most: int) -> None:
+    """Two sources, and two domains on one host, have a limit each; the relay that they share has one."""
+    few = msgspec.convert({"keepaliveSeconds": 0, f"connectionsPer{axis.title()}": 2}, OutboundLimits)
+    sources = ("127.0.0.5", "127.0.0.6") if axis == "source" else ()
+    async with FakeMx(SLOW) as mx, relay_rig(limits=few, endpoint=Endpoint("out", sources=sources)) as rig:
+        tasks = (make_task(f"r{number}@{'ab'[number % 2]}.test") for number in range(40))
+        routes = {name: route_to(mx, key=name) for name in ("a.test", "b.test")}
+        outcomes = (rig.outcome(routes[each.envelopes[0].recipient.partition("@")[2]], each) for each in tasks)
+        assert {type(each) for each in await asyncio.gather(*outcomes)} == {Delivered}
+        assert mx.most_open == most
 
 
 async def test_routes_that_meet_at_a_host_share_its_limit() -> None:

@@ -17,7 +17,7 @@ from paquebot_mta.telemetry.events import TlsFailure
 from tests.mta.deliver.relay_rig import Rig, impatient, make_task, relay_rig, route_to
 from tests.support.certificates import CertificateAuthority, CertificateFiles
 from tests.support.fake_mx import FakeMx
-from tests.support.fake_mx_script import EXTENSIONS, Answer, Script, Then
+from tests.support.fake_mx_script import EXTENSIONS, Answer, Script, Steps, Then
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
 BOTH_LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -151,18 +151,37 @@ def test_implicit_tls_comes_before_the_banner(loop: Loop, files: CertificateFile
     run(loop, scenario)
 
 
-@pytest.mark.parametrize("mechanisms", ["AUTH PLAIN LOGIN", "AUTH LOGIN"])
-async def test_credentials_are_never_reported(mechanisms: str, files: CertificateFiles) -> None:
-    replies = {} if "PLAIN" in mechanisms else {"AUTH": "334 VXNlcm5hbWU6", "AG==": "x"}
+LOGIN: dict[str, Steps] = {"AUTH": "334 VXNlcm5hbWU6", "DXNLCG==": "334 UGFzc3dvcmQ6", "AHVUDGVYMG==": "235 2.7.0 ok"}
+"""By verbs, as the server reads a line: the name and the password, both in BASE64, are upper case there."""
+
+
+@pytest.mark.parametrize(
+    ("mechanisms", "replies", "said"),
+    [
+        ("AUTH PLAIN LOGIN", {}, ["AUTH PLAIN AHVzZXIAaHVudGVyMg=="]),
+        ("AUTH LOGIN", LOGIN, ["AUTH LOGIN", "dXNlcg==", "aHVudGVyMg=="]),
+    ],
+)
+async def test_credentials_are_said_and_never_reported(
+    mechanisms: str, replies: dict[str, Steps], said: list[str], files: CertificateFiles
+) -> None:
     script = Script(replies, extensions=(*EXTENSIONS, mechanisms), tls=files.server_context())
     endpoint = Endpoint("out", credentials=("user", "hunter2"))
     async with FakeMx(script) as mx, relay_rig(endpoint=endpoint) as rig:
-        outcome = await deliver(mx, "Required", rig)
-    assert isinstance(outcome, Delivered if "PLAIN" in mechanisms else Deferred)
+        assert isinstance(await deliver(mx, "Required", rig), Delivered)
+        assert [each for each in mx.sessions[0].commands if each in said] == said
     client = rig.reports("protocol-client")
-    assert "protocol-client|AUTH PLAIN ********" in client or "protocol-client|********" in client
+    assert ("protocol-client|AUTH PLAIN ********" in client) == ("PLAIN" in mechanisms)
     assert not [each for each in client if "dXNlcg" in each or "aHVudGVyMg" in each or "AHVzZXI" in each]
-    assert rig.reports("link-auth") == ["link-auth|pass|user"] or "LOGIN" in mechanisms
+    assert rig.reports("link-auth") == ["link-auth|pass|user"]
+
+
+@pytest.mark.parametrize("replies", [{"AUTH": "535 5.7.8 no"}, {**LOGIN, "AHVUDGVYMG==": "535 5.7.8 no"}])
+async def test_a_login_that_is_refused_at_any_step_defers(replies: dict[str, Steps], files: CertificateFiles) -> None:
+    script = Script(replies, extensions=(*EXTENSIONS, "AUTH LOGIN"), tls=files.server_context())
+    async with FakeMx(script) as mx, relay_rig(endpoint=Endpoint("out", credentials=("user", "hunter2"))) as rig:
+        assert isinstance(await deliver(mx, "Required", rig), Deferred)
+    assert rig.reports("link-auth") == ["link-auth|fail|user"]
 
 
 @pytest.mark.parametrize("policy", ["None", "Opportunistic"])
