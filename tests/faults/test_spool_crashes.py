@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from paquebot_mta.accept.storing import store_all
 from paquebot_mta.config.service import Queue
 from paquebot_mta.mail.envelope import Message, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid
@@ -55,7 +56,7 @@ class Death:
 
 
 class Told(msgspec.Struct):
-    """One line of the child: a message accepted, envelopes about to be ended, their states stored."""
+    """One line of the child: a message accepted, envelopes about to be ended, their states stored, who is together."""
 
     kind: str
     msgid: str = ""
@@ -72,6 +73,7 @@ class Account:
     ending: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
     attempts: dict[str, int] = field(default_factory=dict)
+    together: list[frozenset[str]] = field(default_factory=list)
 
     def add(self, told: Told) -> None:
         if told.kind == "accepted":
@@ -80,6 +82,8 @@ class Account:
             self.ending.update(told.evpids)
         elif told.kind == "final":
             self.ended.update(told.evpids)
+        elif told.kind == "together":
+            self.together.append(frozenset(told.evpids))
         else:
             self.attempts.update(dict.fromkeys(told.evpids, told.attempts))
 
@@ -92,6 +96,8 @@ class Account:
                 assert owed <= set(stored.states)
                 for evpid in owed:
                     assert stored.states[Evpid(evpid)].attempts >= self.attempts.get(evpid, 0)
+        for group in self.together:
+            assert len(group & found.keys()) in {0, len(group)}, "some of a transaction would come twice"
         for stored, body in found.values():
             assert body in CONTENTS
             assert not set(stored.states) & self.ended
@@ -110,6 +116,25 @@ async def accept(spool: Journal, tell: Tell) -> None:
         message: Message = message_of(draft, 2)
         await draft.commit(message)
         tell(Told("accepted", draft.msgid, number, tuple(envelope.evpid for envelope in message.envelopes)))
+
+
+async def accept_together(spool: Journal, tell: Tell) -> None:
+    """Three domains with filters of their own: a message for each, one reply for all."""
+    for numbers in ((0, 3, 3), (3, 1), (0, 1)):
+        messages = []
+        for number in numbers:
+            draft = spool.create()
+            draft.write(CONTENTS[number])
+            await draft.drain()
+            messages.append((draft, message_of(draft, 2)))
+        told = [
+            Told("accepted", message.msgid, number, tuple(envelope.evpid for envelope in message.envelopes))
+            for number, (_, message) in zip(numbers, messages, strict=True)
+        ]
+        tell(Told("together", evpids=tuple(each.msgid for each in told)))
+        await store_all(spool, messages)
+        for each in told:
+            tell(each)
 
 
 async def arm(spool: Journal, tell: Tell) -> None:
@@ -219,6 +244,10 @@ def die_everywhere(path: Path, before: tuple[Scenario, ...], scenarios: tuple[Sc
 
 def test_accepting_dies_at_every_call(tmp_path: Path) -> None:
     assert die_everywhere(tmp_path, (), (accept,)) > 30
+
+
+def test_accepting_for_several_domains_dies_at_every_call(tmp_path: Path) -> None:
+    assert die_everywhere(tmp_path, (), (accept_together,)) > 30
 
 
 def test_delivering_dies_at_every_call(tmp_path: Path) -> None:

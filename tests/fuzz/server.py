@@ -79,7 +79,7 @@ class MemoryDraft:
         if self._spool.fault == 2:
             raise _fault()
 
-    async def commit(self, message: Message) -> None:
+    async def commit(self, message: Message, *, together: bool = False) -> None:
         assert not self.ended
         if self._spool.fault == 3:
             raise _fault()

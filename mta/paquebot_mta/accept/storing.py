@@ -1,6 +1,6 @@
 """The messages of one transaction made durable together: one reply is for all of them.
 
-Knows the spool's contract only: what waits at the same time becomes durable in one step there, or fails in it.
+Knows the spool's contract only: what is committed together counts when it is confirmed, in one step, or never.
 """
 
 import asyncio
@@ -11,11 +11,13 @@ from paquebot_mta.spool.store import Draft, Spool, SpoolError
 
 
 class HalfStoredError(SpoolError):
-    """Some are stored, some are not, and those couldn't be taken back: with the client's next try they come twice."""
+    """Some are stored, some are not, and those couldn't be taken back: nobody knows until the next start."""
 
 
 async def store_all(spool: Spool, messages: Sequence[tuple[Draft, Message]]) -> None:
     """Store all, or none: what is stored when another one fails is taken back, before anybody else knew of it.
+
+    Whoever dies in between leaves none either, for they count only when all are durable.
 
     Raises:
         SpoolError: not stored, the client is to come again. HalfStoredError: nor could the others be taken back.
@@ -24,14 +26,18 @@ async def store_all(spool: Spool, messages: Sequence[tuple[Draft, Message]]) -> 
         ((draft, message),) = messages
         await draft.commit(message)
         return
-    commits = (draft.commit(message) for draft, message in messages)
+    commits = (draft.commit(message, together=True) for draft, message in messages)
     outcomes = await asyncio.gather(*commits, return_exceptions=True)
     faults = [each for each in outcomes if isinstance(each, BaseException)]
-    if not faults:
-        return
     stored = [message for (_, message), outcome in zip(messages, outcomes, strict=True) if outcome is None]
-    await _take_back(spool, stored)
-    raise faults[0]
+    if not faults:
+        try:
+            await spool.confirm([message.msgid for message in stored])
+        except SpoolError as error:
+            faults = [error]
+    if faults:
+        await _take_back(spool, stored)
+        raise faults[0]
 
 
 async def _take_back(spool: Spool, messages: Sequence[Message]) -> None:

@@ -112,7 +112,7 @@ class JournalDraft:
             self._intake.circuit.observe(error)
             raise spool_error(error) from error
 
-    async def commit(self, message: Message) -> None:
+    async def commit(self, message: Message, *, together: bool = False) -> None:
         """See ``Draft``."""
         if message.msgid != self.msgid or message.size != self.size or self._ended:
             raise ValueError("commit of a message that is not the draft's")
@@ -120,16 +120,17 @@ class JournalDraft:
         self._ended = True
         try:
             if self._private is None:
-                await self._commit_shared(message)
+                await self._commit_shared(message, together)
             else:
-                await self._commit_private(message, self._private)
+                await self._commit_private(message, self._private, together)
         finally:
             self._intake.open_ids.discard(self.msgid)
 
-    async def _commit_shared(self, message: Message) -> None:
+    async def _commit_shared(self, message: Message, together: bool) -> None:
         chunks = split(self._parts)
         self._parts = []
-        sealer, accepted = self._intake.sealer, Accepted(message, plain_bytes(self.size, len(chunks)))
+        accepted = Accepted(message, plain_bytes(self.size, len(chunks)), together=together)
+        sealer = self._intake.sealer
         if self.size > _PACKED_INLINE_BYTES and sealer.packs:
             pack = partial(message_records, sealer, self._number, chunks, Kind.ACCEPT, accepted)
             records = await asyncio.get_running_loop().run_in_executor(self._intake.pool, pack)
@@ -146,12 +147,12 @@ class JournalDraft:
             self._late = isinstance(error, Exception)  # a cancelled caller did not tell anyone that it failed
             raise
 
-    async def _commit_private(self, message: Message, private: PrivateMessage) -> None:
+    async def _commit_private(self, message: Message, private: PrivateMessage, together: bool) -> None:
         chunks = split(self._parts)
         loop = asyncio.get_running_loop()
         settled: asyncio.Future[None] = loop.create_future()
         task = loop.create_task(
-            self._in_pool(lambda: private.finish(self._number, chunks, message)), name="spool-private"
+            self._in_pool(lambda: private.finish(self._number, chunks, message, together)), name="spool-private"
         )
 
         def on_settled(placed: Placed | None) -> None:

@@ -64,6 +64,7 @@ class Kind(IntEnum):
     CLOCK = 7
     MOVED = 8
     GOODBYE = 9
+    CONFIRMED = 10
 
 
 class SegmentHeader(Struct, frozen=True):

@@ -24,10 +24,10 @@ from paquebot_mta.spool.options import fault
 from paquebot_mta.spool.parts import JournalParts
 from paquebot_mta.spool.quarantine import evidence_name, quarantine
 from paquebot_mta.spool.reader import DamagedError, Stretch, accept_stretch, body_stretch, read_accepted, read_body
-from paquebot_mta.spool.records import Intended, Results, States, encode, expand
+from paquebot_mta.spool.records import Confirmed, Intended, Results, States, encode, expand
 from paquebot_mta.spool.seal import NO_SEAL
 from paquebot_mta.spool.sealer import wanted_of
-from paquebot_mta.spool.segment import Home, NewRecord, Segment
+from paquebot_mta.spool.segment import NO_MESSAGE, Home, NewRecord, Segment
 from paquebot_mta.spool.shared_check import SharedCheck
 from paquebot_mta.spool.store import Draft, KeyUse, Lost, SpoolError, SpoolStats, Waiting
 from paquebot_mta.telemetry.events import Notice
@@ -74,6 +74,17 @@ class Journal:
         while msgid in self._index or msgid in self._parts.intake.open_ids:
             msgid = new_msgid(self._parts.randbits)
         return msgid
+
+    async def confirm(self, msgids: Sequence[Msgid]) -> None:
+        """See ``Spool``."""
+        places = [entry.segment for msgid in msgids if (entry := self._index.get(msgid)) is not None]
+
+        def on_settled(placed: Placed | None) -> None:
+            if placed is not None:
+                placed.segment.pins.update(segment for segment in places if segment is not placed.segment)
+
+        record = NewRecord(Kind.CONFIRMED, NO_MESSAGE, encode(Confirmed(tuple(msgids))))
+        await self._parts.log.append([record], on_settled)
 
     async def load(self, msgid: Msgid) -> Stored | None:
         """See ``Spool``.
@@ -154,6 +165,7 @@ class Journal:
         """See ``Spool``."""
         known = tuple(evpid for evpid in evpids if msgid_of(evpid) in self._index)
         if known:
+            self._parts.in_flight.begin(known)
             number = int(msgid_of(known[0]), 16)
             payload = encode(Intended(known, generation=self._parts.counts.generation))
             self._parts.log.note([NewRecord(Kind.INTENT, number, payload)])
@@ -188,7 +200,15 @@ class Journal:
         records = [NewRecord(Kind.RESULT, int(msgid, 16), self._spell(msgid, group)) for msgid, group in groups]
         for msgid, _ in groups:
             self._updating[msgid] = self._updating.get(msgid, 0) + 1
-        await self._parts.log.append(records, partial(self._updated, groups), essential=True)
+        in_flight = self._parts.in_flight
+        ended = in_flight.end(result.evpid for result in results)
+
+        def on_settled(placed: Placed | None) -> None:
+            if placed is None:
+                in_flight.begin(ended)
+            self._updated(groups, placed)
+
+        await self._parts.log.append(records, on_settled, essential=True)
 
     def _spell(self, msgid: Msgid, results: tuple[Result, ...]) -> bytes:
         entry = self._index.get(msgid)

@@ -37,7 +37,7 @@ class MemoryDraft:
     async def drain(self) -> None:
         """See ``Draft``."""
 
-    async def commit(self, message: Message) -> None:
+    async def commit(self, message: Message, *, together: bool = False) -> None:
         """See ``Draft``."""
         if message.msgid != self.msgid or message.size != self.size or self._ended:
             raise ValueError("commit of a message that is not the draft's")
@@ -77,6 +77,9 @@ class MemorySpool:
     def release(self, msgid: Msgid) -> None:
         """The draft ended."""
         self._open.discard(msgid)
+
+    async def confirm(self, msgids: Sequence[Msgid]) -> None:
+        """See ``Spool``; there is no restart that could find some of them."""
 
     async def load(self, msgid: Msgid) -> Stored | None:
         """See ``Spool``."""

@@ -26,7 +26,7 @@ class NullDraft:
     async def drain(self) -> None:
         """See ``Draft``."""
 
-    async def commit(self, message: Message) -> None:
+    async def commit(self, message: Message, *, together: bool = False) -> None:
         """Check what every back end checks, and drop everything."""
         if message.msgid != self.msgid or message.size != self.size:
             raise ValueError("commit of a message that is not the draft's")
@@ -45,6 +45,9 @@ class NullSpool:
     def create(self, *, size_hint: int = 0) -> Draft:
         """See ``Spool``."""
         return NullDraft(new_msgid(self._randbits))
+
+    async def confirm(self, msgids: Sequence[Msgid]) -> None:
+        """See ``Spool``; there is no restart that could find some of them."""
 
     async def load(self, msgid: Msgid) -> Stored | None:
         """See ``Spool``."""

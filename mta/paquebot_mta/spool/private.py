@@ -49,7 +49,7 @@ class PrivateMessage:
         with self._lock:
             self._write_body(self._open(), msgid, chunks)
 
-    def finish(self, msgid: int, chunks: Sequence[bytes], message: Message) -> Placed:
+    def finish(self, msgid: int, chunks: Sequence[bytes], message: Message, together: bool) -> Placed:
         """Append the rest and the envelopes and make all durable: content, name, and that it is still ours.
 
         Raises:
@@ -59,9 +59,10 @@ class PrivateMessage:
             writer = self._open()
             self._write_body(writer, msgid, chunks)
             sealer = self._sealer if writer.segment.seal.packs else _PLAIN
-            accepted = accepted_record(sealer, msgid, Kind.ACCEPT, Accepted(message, self.body_bytes))
-            self.accept_bytes = log_bytes([accepted])
-            _append(writer, [accepted])
+            accepted = Accepted(message, self.body_bytes, together=together)
+            record = accepted_record(sealer, msgid, Kind.ACCEPT, accepted)
+            self.accept_bytes = log_bytes([record])
+            _append(writer, [record])
             return self._finish(writer)
 
     def _finish(self, writer: SegmentWriter) -> Placed:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from paquebot_mta.mail.envelope import EnvelopeState, Message, Result
-from paquebot_mta.mail.ids import Evpid
+from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.mail.reply import Reply
 
 Natural = Annotated[int, Meta(ge=0)]
@@ -41,6 +41,7 @@ class Accepted(Struct, frozen=True, omit_defaults=True):
         body_bytes: of log between the start of the message's first BODY record and this record.
         origin: MOVED: the incarnation whose copy is void now; ``origin_msgid`` its id there if it had another.
         states: MOVED: what was known of its envelopes.
+        together: ACCEPT: it counts only if CONFIRMED names it, for it is one of several messages of a transaction.
     """
 
     message: Message
@@ -49,6 +50,13 @@ class Accepted(Struct, frozen=True, omit_defaults=True):
     origin_msgid: str = ""
     generation: Natural = 0
     states: States = {}
+    together: bool = False
+
+
+class Confirmed(Struct, frozen=True):
+    """CONFIRMED: all messages of a transaction are durable in this incarnation; its client is told no sooner."""
+
+    msgids: tuple[Msgid, ...]
 
 
 class Intended(Struct, frozen=True, omit_defaults=True):
@@ -90,6 +98,7 @@ class Clock(Struct, frozen=True):
 _ENCODER: Final = msgspec.msgpack.Encoder()
 encode: Final = _ENCODER.encode
 decode_accepted: Final = msgspec.msgpack.Decoder(Accepted).decode
+decode_confirmed: Final = msgspec.msgpack.Decoder(Confirmed).decode
 decode_intended: Final = msgspec.msgpack.Decoder(Intended).decode
 decode_results: Final = msgspec.msgpack.Decoder(Results).decode
 decode_done: Final = msgspec.msgpack.Decoder(Done).decode

@@ -23,6 +23,7 @@ from paquebot_mta.spool.scan import Damage, Record, read_header, scan
 from paquebot_mta.spool.seal import NO_SEAL
 from paquebot_mta.spool.sealer import Sealer
 from paquebot_mta.spool.segment import Home, Segment
+from paquebot_mta.spool.together import leave_unconfirmed, remembered
 
 Order = bytes
 """Generation, segment id, place in the segment, so spelled that bytes compare as the numbers do."""
@@ -41,6 +42,7 @@ class Found:
     Attributes:
         suffixes: last 8 digits of the envelope ids, one after the other.
         void: it was moved, or nobody was told that it was accepted.
+        together: it counts only with the others of its transaction.
         another: copy of the same message in the same incarnation.
     """
 
@@ -53,6 +55,7 @@ class Found:
     states: States
     origin: tuple[str, str] | None = None
     void: bool = False
+    together: bool = False
     another: "Found | None" = None
 
     @property
@@ -114,11 +117,12 @@ class Replay:
         self._again = again
         self._layout = layout
         self._result = Recovered(homes)
-        self._found: dict[str, dict[str, Found]] = {home.incarnation: {} for home in homes}
+        self._found: dict[str, dict[str, Found]] = {home.incarnation: remembered(home) for home in homes}
         self._known: dict[int, bytes] = {}
         self._intents: dict[int, Order] = {}
         self._mentions: dict[Segment, set[tuple[str, str]]] = {}
         self._done: set[tuple[str, str]] = set()
+        self._doubtful: set[str] = set()
 
     def run(self) -> Recovered:
         """Read everything.
@@ -133,6 +137,7 @@ class Replay:
                     self._read_segment(home, segment_id, name)
         self._void_moved()
         self._restore()
+        self._leave_unconfirmed()
         self._pin()
         if any(segment.unread for segment in self._result.segments):  # it may hold the results of any of them
             self._result.possible_duplicates = sum(found.entry.live for found in self._result.messages)
@@ -144,6 +149,7 @@ class Replay:
         try:
             self._read(segment, f"{home.path}/{name}")
         except FileNotFoundError:
+            self._doubtful.add(home.incarnation)
             return  # its owner gave it back before it lost the directory
         except OSError:
             if known is not None:
@@ -208,6 +214,7 @@ class Replay:
     def _put_aside(self, segment: Segment, start: int, end: int) -> None:
         """Keep evidence as it stands in the segment: still sealed, if it was."""
         self._result.corrupt += 1
+        self._doubtful.add(segment.home.incarnation)
         fd = self._disk.open(segment.path, 0)
         try:
             data = self._disk.read(fd, min(end - start, 1024 * 1024), start)
@@ -222,6 +229,9 @@ class Replay:
                     self._read_accepted(segment, record, records.decode_accepted(record.plain()))
                 case Kind.RESULT:
                     self._read_results(segment, record, records.decode_results(record.plain()))
+                case Kind.CONFIRMED:
+                    named = records.decode_confirmed(record.plain()).msgids
+                    segment.home.confirmed.update(dict.fromkeys(named, segment))
                 case Kind.INTENT:
                     self._read_intended(segment, record, records.decode_intended(record.plain()))
                 case Kind.DONE:
@@ -249,6 +259,7 @@ class Replay:
         suffixes = "".join(envelope.evpid[8:] for envelope in message.envelopes)
         states = accepted.states or _NO_STATES
         found = Found(message.msgid, segment, order, entry, message.created_at, suffixes, states)
+        found.together = accepted.together
         if moved:
             found.origin = (accepted.origin or segment.home.incarnation, accepted.origin_msgid or message.msgid)
         copies = self._found[segment.home.incarnation]
@@ -307,6 +318,17 @@ class Replay:
         for key in self._done:
             for found in self._copies(*key):
                 found.void = found.void or found.origin is None
+
+    def _leave_unconfirmed(self) -> None:
+        """Of the messages of one transaction none counts before all do."""
+        new = self._result.segments
+        homes = {
+            home: [*home.segments.values(), *(each for each in new if each.home is home)] for home in self._result.homes
+        }
+        held = {segment.home.incarnation for segments in homes.values() for segment in segments if segment.held}
+        before = len(self._result.messages)
+        self._result.messages = leave_unconfirmed(homes, self._result.messages, self._doubtful | held)
+        self._result.torn += before - len(self._result.messages)
 
     def _restore(self) -> None:
         for found in self._all():

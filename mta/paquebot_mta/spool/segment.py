@@ -5,15 +5,18 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from paquebot_mta.mail.ids import RandomBits
+from paquebot_mta.mail.ids import Msgid, RandomBits
 from paquebot_mta.spool.disk import Disk, write_all
 from paquebot_mta.spool.format import HEADER_BYTES, OVERHEAD_BYTES, Kind, SegmentHeader, encode_header
 from paquebot_mta.spool.layout import segment_name
 from paquebot_mta.spool.packing import Packing
 from paquebot_mta.spool.seal import NO_SEAL, Seal
 from paquebot_mta.spool.sealer import Sealer
+
+if TYPE_CHECKING:
+    from paquebot_mta.spool.replay import Found
 
 NO_MESSAGE: Final = 0
 
@@ -37,6 +40,8 @@ class Home:
         guarded_until: of one that isn't proven: no segment is removed before (monotonic seconds).
         rescan_at: when to look for late records of one that isn't proven (monotonic seconds); ``rescans``: so far.
         last_beat_at: when its owner was seen alive last (monotonic seconds), until its first delivery was reported.
+        confirmed: ids that CONFIRMED names, and where, as long as an ACCEPT of theirs may yet be found;
+            ``unconfirmed``: messages that are left, as long as that record may yet be found (see ``together``).
     """
 
     incarnation: str
@@ -49,6 +54,8 @@ class Home:
     rescans: int = 0
     last_beat_at: float | None = None
     segments: dict[int, "Segment"] = field(default_factory=dict)
+    confirmed: dict[Msgid, "Segment"] = field(default_factory=dict)
+    unconfirmed: dict[Msgid, "Found"] = field(default_factory=dict)
 
     @property
     def unread(self) -> bool:

@@ -106,8 +106,10 @@ class Draft(Protocol):
             SpoolError: writing failed; the draft is dead, only ``abort`` is left.
         """
 
-    async def commit(self, message: Message) -> None:
+    async def commit(self, message: Message, *, together: bool = False) -> None:
         """Make content and envelopes durable: after this returns, the 250 may go out.
+
+        ``together``: not yet; it is one of several messages, and a restart finds it only after ``Spool.confirm``.
 
         ``message.msgid`` must be the draft's and ``message.size`` its size. Must be shielded from cancellation by the
         back end itself.
@@ -128,6 +130,13 @@ class Spool(Protocol):
 
         Raises:
             SpoolError: no space (452) or the volume is out of order (451).
+        """
+
+    async def confirm(self, msgids: Sequence[Msgid]) -> None:
+        """Make messages that were committed together count, all in one step: after this returns, the 250 may go out.
+
+        Raises:
+            SpoolError: nobody knows whether they do; take them back by ``update``.
         """
 
     async def load(self, msgid: Msgid) -> Stored | None:

@@ -58,7 +58,7 @@ class _Draft:
     async def drain(self) -> None:
         return
 
-    async def commit(self, message: Message) -> None:
+    async def commit(self, message: Message, *, together: bool = False) -> None:
         return
 
     def abort(self) -> None:

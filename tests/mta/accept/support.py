@@ -57,7 +57,7 @@ class RecordingDraft:
         if self._spool.drain_fault is not None:
             raise self._spool.drain_fault
 
-    async def commit(self, message: Message) -> None:
+    async def commit(self, message: Message, *, together: bool = False) -> None:
         self._spool.committing.set()
         await self._spool.may_commit.wait()
         if self._spool.commit_fault is not None:
@@ -88,6 +88,9 @@ class RecordingSpool:
             raise self.create_fault
         self.drafts.append(RecordingDraft(self, new_msgid(self._random.getrandbits)))
         return self.drafts[-1]
+
+    async def confirm(self, msgids: Sequence[Msgid]) -> None:
+        assert self.stored.keys() >= set(msgids)
 
     def contents(self) -> list[bytes]:
         """Give what was stored, without the trace field."""

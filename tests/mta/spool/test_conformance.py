@@ -86,6 +86,15 @@ async def test_commit_takes_only_the_drafts_own_message(any_spool: Spool) -> Non
             await draft.commit(msgspec.structs.replace(message, **wrong))
 
 
+async def test_messages_that_were_committed_together_count_when_they_are_confirmed(spool: Spool) -> None:
+    drafts = [spool.create() for _ in range(2)]
+    for draft in drafts:
+        draft.write(b"one of two")
+        await draft.commit(message_of(draft), together=True)
+    await spool.confirm([draft.msgid for draft in drafts])
+    assert [content for _, content in (await everything(spool)).values()] == [b"one of two"] * 2
+
+
 async def test_results_that_are_not_final_are_remembered(spool: Spool) -> None:
     message = await store(spool, b"content", recipients=2)
     first, second = (envelope.evpid for envelope in message.envelopes)

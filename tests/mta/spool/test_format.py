@@ -122,7 +122,7 @@ def test_the_format_has_not_changed() -> None:
     """These bytes lie on volumes: a change of any of them needs a new version."""
     assert [(kind.name, int(kind)) for kind in Kind] == [
         ("BODY", 1), ("ACCEPT", 2), ("INTENT", 3), ("RESULT", 4), ("DONE", 5), ("ADOPT", 6), ("CLOCK", 7), ("MOVED", 8),
-        ("GOODBYE", 9),
+        ("GOODBYE", 9), ("CONFIRMED", 10),
     ]  # fmt: skip
     header, payload, check = encode_record(0x1234, 5, Kind.BODY, 0xAABBCCDD, b"hello")
     assert header[:22] == RECORD_MAGIC + struct.pack(">IBBQI", 5, 1, 0, 5, 0xAABBCCDD)
