@@ -34,8 +34,8 @@ MOST_CALLS = 2_000
 MESSAGES = 4
 SMALL_BYTES, BIG_BYTES = 800, 600_000
 """Through the shared log, and through a segment of its own."""
-SMALL_CALLS = ("openat", "pwrite", "write", "fdatasync", "fsync", "rename", "fallocate")
-BIG_CALLS = ("openat", "pwrite", "write", "fdatasync", "fsync", "ftruncate", "unlink")
+SMALL_CALLS = ("openat", "pwrite", "write", "fdatasync", "fsync", "rename", "fallocate", "unlink")
+BIG_CALLS = ("openat", "pwrite", "write", "fdatasync", "fsync", "ftruncate", "unlink", "rename")
 DRAIN_CALLS = ("pwrite", "fdatasync", "fsync", "ftruncate", "unlink", "rename")
 START_CALLS = ("pwrite", "fdatasync", "fsync", "mkdir", "rename", "unlink")
 """Of a start: not those that Python itself makes hundreds of times."""

@@ -69,6 +69,7 @@ class PaquebotSettings:
     users to everywhere. With a `certificate` there are STARTTLS and a submission listener with AUTH, where alice and
     bob have the password `PASSWORD`; `authority` is what `Verified` next hops are checked against. `tables` are those
     that `actions` need.
+    `listeners` are added to the usual ones, as they are.
     `filters` are those that there are; `listener_filters` all listeners have, `relay_filters` the action `relay`.
     `reports` are subscribers of report events.
     `retry_seconds` is the base of all retries; `spare_resolver_port` is asked when the first name server is of no use.
@@ -78,6 +79,7 @@ class PaquebotSettings:
     actions: Mapping[str, Action] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     tables: Mapping[str, Table] = field(default_factory=dict)
+    listeners: tuple[Listener, ...] = ()
     filters: Mapping[str, Filter] = field(default_factory=dict)
     listener_filters: tuple[str, ...] = ()
     relay_filters: tuple[str, ...] = ()
@@ -162,7 +164,8 @@ def _relay(settings: PaquebotSettings) -> Action:
 
 
 def _listeners(ports: Ports, settings: PaquebotSettings) -> tuple[Listener, ...]:
-    return tuple(structs.replace(each, filters=settings.listener_filters) for each in _plain_listeners(ports, settings))
+    usual = (structs.replace(each, filters=settings.listener_filters) for each in _plain_listeners(ports, settings))
+    return (*usual, *settings.listeners)
 
 
 def _plain_listeners(ports: Ports, settings: PaquebotSettings) -> tuple[Listener, ...]:
