@@ -27,6 +27,8 @@ from paquebot_mta.spool.quiet import Quiet
 from paquebot_mta.spool.segment import NewRecord, Segment, SegmentFactory, SegmentWriter
 from paquebot_mta.spool.store import SpoolError
 
+_FIRST_PART: Final = 8
+"""Of the longest step of preallocation: how much the first one is."""
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -118,6 +120,7 @@ class Committer:
         self._thread = Thread(target=self._run, name="spool-committer", daemon=True)
         self._writer: SegmentWriter | None = None
         self._began_at = 0.0
+        self._is_over = False
         self._next: Future[SegmentWriter] | None = None
         self.syncs = 0
         self.commits = 0
@@ -131,6 +134,10 @@ class Committer:
         self._jobs.append(job)
         if not self._busy:
             self._quiet.ask()
+
+    def end_segment(self) -> None:
+        """Let the next batch begin a new segment."""
+        self._is_over = True
 
     def _begin(self) -> None:
         """Have the thread take what is there."""
@@ -222,9 +229,14 @@ class Committer:
             writer.append(job.records, buffers)
             position += job.length
         if buffers:
-            writer.reserve(position - writer.segment.end, self._parts.options.preallocate_bytes)
+            writer.reserve(position - writer.segment.end, self._step(writer.segment))
             writer.flush(buffers)
         return placed
+
+    def _step(self, segment: Segment) -> int:
+        """How much to preallocate: about what there is already, for a small queue shall stay small on the volume."""
+        most = self._parts.options.preallocate_bytes
+        return min(most, max(most // _FIRST_PART, segment.end))
 
     def _make_sure(self, writer: SegmentWriter, synced: bool) -> None:
         """Make it durable if someone waits for that, and see that it is still ours."""
@@ -240,12 +252,12 @@ class Committer:
         writer, options, now = self._writer, self._parts.options, self._parts.monotonic()
         if writer is not None:
             used = max(writer.segment.end / options.segment_bytes, (now - self._began_at) / options.segment_seconds)
-            if used < 1 and self._fits(writer):
+            if used < 1 and not self._is_over and self._fits(writer):
                 self._make_ready(used)
                 return writer
             self._writer = None
             self._seal(writer)
-        self._writer, self._began_at = self._take_next(), now
+        self._writer, self._began_at, self._is_over = self._take_next(), now, False
         return self._writer
 
     def _make_ready(self, used: float) -> None:

@@ -29,6 +29,8 @@ from paquebot_mta.spool.segment import Home, NewRecord, Segment
 _MESSAGE_KINDS: Final = (Kind.ACCEPT, Kind.MOVED)
 _MOVED_AT_ONCE: Final = 32
 """They share a sync."""
+_PRESENT_PART: Final = 4
+"""The present segment is left for a new one when it is larger than this part of what is not worth the trouble."""
 
 
 class Compactor:
@@ -46,6 +48,20 @@ class Compactor:
         self._options = options
         self.generation = 0
 
+    async def begin_anew(self, homes: Sequence[Home]) -> None:
+        """Go on in a new segment if the present one makes the volume hold too much: it can be emptied then.
+
+        Raises:
+            SpoolError: it goes on where it is.
+        """
+        segments = _readable(homes)
+        if self._surplus(segments) > 0 and any(self._is_spent_present(segment) for segment in segments):
+            await self._log.begin_anew()
+
+    def _is_spent_present(self, segment: Segment) -> bool:
+        is_worth_it = segment.end > self._options.compact_floor_bytes / _PRESENT_PART
+        return not segment.sealed and segment.home.own and is_worth_it and self._is_thin(segment)
+
     def candidate(self, homes: Sequence[Home], now: float) -> Segment | None:
         """Find the first of ``candidates``."""
         return next(iter(self.candidates(homes, now)), None)
@@ -57,15 +73,14 @@ class Compactor:
         times what is live, the oldest ones, whatever their age: those behind them may hold nothing but results about
         them, of each attempt one.
         """
-        segments = [segment for home in homes for segment in home.segments.values() if not segment.held]
+        segments = _readable(homes)
         closed = [segment for segment in segments if segment.sealed]
         chosen = {each: None for each in closed if each.live_bytes > 0 and self._is_spent(each, now)}
         surplus, pinned = self._surplus(segments), set[Segment]().union(*(each.pins for each in segments))
         for segment in sorted(closed, key=lambda each: each.created_at):
             if surplus <= 0:
                 break
-            is_thin = segment.live_bytes * self._options.compact_volume_factor < segment.end
-            if segment.live_bytes == 0 or segment in pinned or is_thin:
+            if segment.live_bytes == 0 or segment in pinned or self._is_thin(segment):
                 surplus -= segment.end - segment.live_bytes
                 chosen |= {segment: None} if segment.live_bytes else {}
         return tuple(chosen)
@@ -75,11 +90,18 @@ class Compactor:
         share = 1.0 if self._sealer.replaces(segment.kid, now) else options.compact_live_share
         return now - segment.created_at > options.compact_age_seconds and segment.live_bytes < share * segment.end
 
+    def _is_thin(self, segment: Segment) -> bool:
+        return segment.live_bytes * self._options.compact_volume_factor < segment.end
+
     def _surplus(self, segments: Sequence[Segment]) -> float:
-        """Bytes beyond a few times what is live; the present segment and the next one are not counted."""
+        """Bytes beyond a few times what is live, and a little that is not worth the trouble.
+
+        What is copied was at least doubled by dead bytes since the last time: so no more than half as much again is
+        ever written as without.
+        """
         options = self._options
         live, held = sum(segment.live_bytes for segment in segments), sum(segment.end for segment in segments)
-        return held - options.compact_volume_factor * live - 2 * options.segment_bytes
+        return held - options.compact_volume_factor * live - options.compact_floor_bytes
 
     async def empty(self, segment: Segment, busy: Callable[[Msgid], bool]) -> None:
         """Move what is live; messages that are being updated right now stay for the next time.
@@ -153,6 +175,10 @@ class Compactor:
     async def _pack(self, msgid: Msgid, chunks: Sequence[bytes], moved: Accepted) -> list[NewRecord]:
         loop, number = asyncio.get_running_loop(), int(msgid, 16)
         return await loop.run_in_executor(self._pool, message_records, self._sealer, number, chunks, Kind.MOVED, moved)
+
+
+def _readable(homes: Sequence[Home]) -> list[Segment]:
+    return [segment for home in homes for segment in home.segments.values() if not segment.held]
 
 
 def _renamed(message: Message, msgid: Msgid) -> Message:

@@ -1,17 +1,19 @@
 """Giving space back: segments without live messages are unlinked, directories without segments are buried.
 
 A segment that holds results about messages in another one goes after it: else a crash in between would bring back
-messages that were delivered long ago. What a process left that may still be alive somewhere stays for a grace time.
+messages that were delivered long ago. One that holds intents goes after these were stored again. What a process left
+that may still be alive somewhere stays for a grace time.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 
 from paquebot_mta.spool.committer import LostOwnershipError
 from paquebot_mta.spool.graves import Graves
 from paquebot_mta.spool.segment import Home, Segment
+from paquebot_mta.spool.store import SpoolError
 
 
 class Janitor:
@@ -25,12 +27,18 @@ class Janitor:
         still_ours: Callable[[], bool],
         grave_seconds: float,
         monotonic: Callable[[], float],
+        *,
+        keep_intents: Callable[[], Awaitable[None]],
     ) -> None:
-        """``homes`` is shared with the journal: adopted ones appear in it and vanish from it."""
+        """``homes`` is shared with the journal: adopted ones appear in it and vanish from it.
+
+        ``keep_intents`` is called before a segment goes to which we have written.
+        """
         self._disk = graves.disk
         self._graves = graves
         self._monotonic = monotonic
         self._still_ours = still_ours
+        self._keep_intents: Callable[[], Awaitable[None]] | None = keep_intents
         self._homes = homes
         self._pool = pool
         self._grave_seconds = grave_seconds
@@ -48,6 +56,11 @@ class Janitor:
         if self._sweeping is None or self._sweeping.done():
             self._sweeping = asyncio.get_running_loop().create_task(self._sweep_all(), name="spool-janitor")
 
+    async def end_keeping(self) -> None:
+        """The log ends, with all intents in it: wait for the sweep under way; those to come store nothing."""
+        self._keep_intents = None
+        await self.finish()
+
     async def finish(self) -> None:
         """Wait for the sweep under way."""
         if self._sweeping is not None:
@@ -57,8 +70,10 @@ class Janitor:
         """Sweep until nothing is left to do. A fault leaves things where they are, for the next time."""
         while self._again:
             self._again = False
-            with suppress(OSError):
+            with suppress(OSError, SpoolError):
                 while removable := self._removable():
+                    if self._keep_intents is not None and any(map(_holds_intents, removable)):
+                        await self._keep_intents()
                     await asyncio.get_running_loop().run_in_executor(self._pool, self._unlink, removable)
                     self._forget(removable)
                 await self._bury_empty()
@@ -93,6 +108,11 @@ class Janitor:
 
     def _bury(self, home: Home) -> None:
         self._graves.bury(home, self._grave_seconds)
+
+
+def _holds_intents(segment: Segment) -> bool:
+    """Whether it may hold intents of ours."""
+    return segment.home.own and not segment.private
 
 
 def _is_removable(segment: Segment) -> bool:

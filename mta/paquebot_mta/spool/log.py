@@ -93,6 +93,15 @@ class Log:
         self._committer.submit(append_of(records, settle, essential=essential))
         await self.within_deadline(waiter)
 
+    async def begin_anew(self) -> None:
+        """Seal the present segment, and go on in a new one.
+
+        Raises:
+            SpoolError: the volume is out of order.
+        """
+        self._committer.end_segment()
+        await self.append((), lambda placed: None)
+
     def settle(
         self,
         waiter: "asyncio.Future[None]",

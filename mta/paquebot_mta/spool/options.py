@@ -16,7 +16,8 @@ class JournalOptions:
 
     Attributes:
         segment_bytes, segment_seconds: a shared segment is sealed at this size or age.
-        preallocate_bytes: step of preallocation, 0 for none.
+        preallocate_bytes: longest step of preallocation, 0 for none: a segment grows by as much as it has, from an
+            eighth of this on.
         private_bytes: messages above this get a segment of their own.
         batch_records, batch_bytes: bounds of what is synced at once.
         cache_bytes: contents kept in memory for their first attempt.
@@ -36,7 +37,7 @@ class JournalOptions:
         compact_age_seconds, compact_live_share: a sealed segment older than this with less live than this share is
             emptied by copying forward.
         compact_volume_factor: the oldest ones are emptied too while all segments together hold more than so many times
-            what is live, and two segments.
+            what is live, and ``compact_floor_bytes``; the present one is ended for that if it holds mostly dead bytes.
         housekeeping_seconds: between two looks for such a segment.
         wait_seconds: longest wait for the volume before a commit or update is given up.
         failures: in a row until the circuit opens; ``retry_seconds`` first and longest pause.
@@ -64,6 +65,7 @@ class JournalOptions:
     compact_age_seconds: float = 3600.0
     compact_live_share: float = 0.1
     compact_volume_factor: float = 3.0
+    compact_floor_bytes: int = 1024 * 1024
     housekeeping_seconds: float = 60.0
     wait_seconds: float = 60.0
     failures: int = 3

@@ -17,6 +17,7 @@ from paquebot_mta.spool.drafts import Intake
 from paquebot_mta.spool.format import Kind
 from paquebot_mta.spool.graves import Graves
 from paquebot_mta.spool.health import Circuit, Notify, SpaceWatch
+from paquebot_mta.spool.in_flight import InFlight
 from paquebot_mta.spool.incarnation import make_home
 from paquebot_mta.spool.index import Index
 from paquebot_mta.spool.janitor import Janitor
@@ -105,7 +106,8 @@ class JournalParts:
     intake: Intake
     janitor: Janitor
     compactor: Compactor
-    counts: Counts = field(default_factory=Counts)
+    in_flight: InFlight
+    counts: Counts
     sharing: set[str] = field(default_factory=set)
     told_locked: frozenset[str] = frozenset()
     found: list[Found] = field(default_factory=list)
@@ -123,7 +125,8 @@ class JournalParts:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         if self.homes[0].segments and not self.circuit.lost:
             with suppress(SpoolError):
-                await self.log.append([NewRecord(Kind.GOODBYE, 0, b"")], lambda placed: None)
+                await self.in_flight.keep(NewRecord(Kind.GOODBYE, 0, b""))
+        await self.janitor.end_keeping()
         await self.loop.run_in_executor(None, self.committer.stop)
         await self._clean()
         await self.loop.run_in_executor(None, self._release)
@@ -179,7 +182,9 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         loop,
     )
     log = Log(own, committer, circuit, loop, options.wait_seconds)
-    index, cache = Index(), FreshCache(options.cache_bytes)
+    index, cache, counts = Index(), FreshCache(options.cache_bytes), Counts()
+    in_flight = InFlight(log, index, lambda: counts.generation)
+    graves = watcher.adopter.graves
 
     def new_private() -> PrivateMessage:
         return PrivateMessage(disk, factory, sealer, ownership, given.clock)
@@ -200,7 +205,7 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         homes=homes,
         ownership=ownership,
         watcher=watcher,
-        graves=watcher.adopter.graves,
+        graves=graves,
         circuit=circuit,
         space=space,
         committer=committer,
@@ -208,8 +213,18 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         index=index,
         cache=cache,
         intake=Intake(log, index, cache, circuit, files, sealer, options.private_bytes, new_private),
-        janitor=Janitor(watcher.adopter.graves, homes, files, ownership.check, options.grave_seconds, given.monotonic),
+        janitor=Janitor(
+            graves,
+            homes,
+            files,
+            ownership.check,
+            options.grave_seconds,
+            given.monotonic,
+            keep_intents=in_flight.keep,
+        ),
         compactor=Compactor(disk, sealer, log, index, files, options),
+        in_flight=in_flight,
+        counts=counts,
         sharing=sharing,
     )
 

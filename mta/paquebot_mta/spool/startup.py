@@ -103,6 +103,8 @@ async def _keep_house(parts: JournalParts, journal: Journal) -> None:
     """Sweep, and empty old segments of which little is live."""
     while True:
         await asyncio.sleep(parts.options.housekeeping_seconds)
+        with suppress(SpoolError):
+            await parts.compactor.begin_anew(parts.homes)
         parts.janitor.sweep_soon()
         with suppress(OSError):
             await parts.loop.run_in_executor(parts.files, sweep_graves, parts)

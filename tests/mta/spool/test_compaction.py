@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from paquebot_mta.mail.envelope import Message
+from paquebot_mta.spool.format import HEADER_BYTES
 from paquebot_mta.spool.journal import Journal
-from tests.mta.spool.support import ACCEPTED_AT, SMALL, contents, deferred, everything, final, journal, store
+from tests.mta.spool.support import ACCEPTED_AT, SMALL, contents, deferred, everything, final, journal, segments, store
 
-OPTIONS: Final = replace(SMALL, segment_bytes=40_000)
+OPTIONS: Final = replace(SMALL, segment_bytes=40_000, compact_floor_bytes=8_000)
 FACTOR: Final = 3
 
 
@@ -27,6 +28,7 @@ async def arrive(spool: Journal, count: int, share: float) -> list[Message]:
 async def keep_house(spool: Journal, now: float = ACCEPTED_AT) -> int:
     """Do what the journal does once a minute; tells how many segments were emptied."""
     parts = spool.parts
+    await parts.compactor.begin_anew(parts.homes)
     found = parts.compactor.candidates(parts.homes, now)
     for segment in found:
         await parts.compactor.empty(segment, spool.busy)
@@ -45,7 +47,7 @@ def live_bytes(spool: Journal) -> int:
 
 
 def allowed_bytes(spool: Journal) -> int:
-    return FACTOR * live_bytes(spool) + 2 * OPTIONS.segment_bytes
+    return FACTOR * live_bytes(spool) + OPTIONS.compact_floor_bytes
 
 
 async def test_one_percent_of_long_deferred_mail_does_not_hold_the_rest(tmp_path: Path) -> None:
@@ -70,6 +72,40 @@ async def test_it_stays_so_day_by_day_though_each_attempt_leaves_a_result(tmp_pa
         assert contents((await everything(spool)).values()) == [b"x" * 600] * len(waiting)
 
 
+async def test_a_present_segment_of_results_is_left_for_a_new_one(tmp_path: Path) -> None:
+    """It is no longer than others may be, and yet by far the most of a volume with little live mail."""
+    options = replace(OPTIONS, segment_bytes=4_000_000)
+    async with journal(tmp_path, options=options) as spool:
+        kept = await arrive(spool, 400, 0.01)
+        assert len(segments(tmp_path)) == 1
+        assert volume_bytes(tmp_path) > 10 * live_bytes(spool)
+        await keep_house(spool)
+        assert volume_bytes(tmp_path) < FACTOR * live_bytes(spool)
+        assert await keep_house(spool) == 0
+        assert sorted(await everything(spool)) == sorted(message.msgid for message in kept)
+    async with journal(tmp_path, options=options) as spool:
+        assert sorted(await everything(spool)) == sorted(message.msgid for message in kept)
+
+
+async def test_nothing_is_left_of_a_present_segment_without_live_mail(tmp_path: Path) -> None:
+    async with journal(tmp_path, options=replace(OPTIONS, segment_bytes=4_000_000)) as spool:
+        messages = [await store(spool, b"x" * 600) for _ in range(50)]
+        await spool.update([final(message.envelopes[0].evpid) for message in messages])
+        await keep_house(spool)
+        (rest,) = segments(tmp_path)
+        assert rest.stat().st_size == HEADER_BYTES
+
+
+async def test_a_small_queue_reserves_little(tmp_path: Path) -> None:
+    async with journal(tmp_path, options=replace(SMALL, preallocate_bytes=80_000, segment_bytes=4_000_000)) as spool:
+        await store(spool, b"x" * 600)
+        assert volume_bytes(tmp_path) < 16_000
+        for _ in range(10):
+            await store(spool, b"x" * 60_000)
+            assert volume_bytes(tmp_path) <= min(2 * live_bytes(spool), live_bytes(spool) + 80_000) + 10_000
+            assert volume_bytes(tmp_path) >= live_bytes(spool)
+
+
 async def test_young_segments_are_left_alone_while_the_volume_is_small(tmp_path: Path) -> None:
     async with journal(tmp_path, options=OPTIONS) as spool:
         await arrive(spool, 100, 0.5)
@@ -77,7 +113,9 @@ async def test_young_segments_are_left_alone_while_the_volume_is_small(tmp_path:
 
 
 async def test_old_segments_with_little_in_them_are_emptied_anyhow(tmp_path: Path) -> None:
-    async with journal(tmp_path, options=OPTIONS, clock=lambda: ACCEPTED_AT) as spool:
+    async with journal(
+        tmp_path, options=replace(OPTIONS, compact_floor_bytes=10**6), clock=lambda: ACCEPTED_AT
+    ) as spool:
         await arrive(spool, 60, 0.02)
         assert await keep_house(spool) == 0
         assert await keep_house(spool, ACCEPTED_AT + OPTIONS.compact_age_seconds + 1) > 0
