@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from monitoring.filters import FILTERS
 from monitoring.model import MTA_SELECTION, Dashboard, Row, lines, quantiles, stack, stat
 
 _FAULTS: Final = 'sum(rate(paquebot_smtp_attempts_total{$S,direction="in",outcome="fault"}[1h]))'
@@ -203,7 +204,7 @@ OVERVIEW: Final = Dashboard(
     uid="paquebot-overview",
     title="Paquebot: overview",
     says="Is mail accepted, queued and delivered as it should be, and if not, in which part does it stick?",
-    rows=(_FINE, _ACCEPT, _QUEUE, _DELIVERY, _PODS),
+    rows=(_FINE, _ACCEPT, _QUEUE, _DELIVERY, _PODS, FILTERS),
     anchor="paquebot_build_info",
     selection=MTA_SELECTION,
 )

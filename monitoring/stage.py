@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from monitoring.model import Dashboard, Query
 from monitoring.rules import rules_yaml
+from paquebot_mta.config.filters import Builtin, Criterion, Filter, FilterAction, Phase, Process
 from tests.support.certificates import CertificateAuthority
 from tests.support.dns_server import DnsServer
 from tests.support.fake_mx import FakeMx
@@ -32,6 +34,33 @@ _ZONES: Final = {FAR: {"MX": [f"10 mx.{FAR}."]}, f"mx.{FAR}": {"A": [LOOPBACK]},
 _FAR_REPLIES: Final = {
     f"RCPT never@{FAR}": "550 5.1.1 No such user",
     f"RCPT later@{FAR}": "451 4.7.1 Greylisted, try again",
+}
+_PROGRAM: Final = """
+import sys
+for line in sys.stdin:
+    fields = line.rstrip().split("|", 7)
+    if line == "config|ready\\n":
+        print("register|filter|smtp-in|rcpt-to", "register|ready", sep="\\n", flush=True)
+    elif fields[0] == "filter" and not fields[7].startswith("later@"):
+        print("filter-result", fields[5], fields[6], "proceed", sep="|", flush=True)
+"""
+"""A filter that forgets an answer now and then."""
+
+
+def _decides(
+    phase: Phase, sender: str, response: FilterAction, mode: Literal["Enforce", "Shadow"] = "Enforce"
+) -> Filter:
+    when = Criterion(kind="mail-from", values=(sender,))
+    return Filter(kind=Builtin(phase=phase, when=when, action=response), mode=mode)
+
+
+_FILTERS: Final = {
+    "news": _decides("mail-from", "@news.test", FilterAction(kind="reject", text="no newsletters")),
+    "odd": _decides("mail-from", "@odd.test", FilterAction(kind="junk")),
+    "tried": _decides("rcpt-to", "@client.test", FilterAction(kind="reject"), "Shadow"),
+    "program": Filter(
+        kind=Process(command=(sys.executable, "-c", _PROGRAM), timeout_seconds=0.2, on_failure="Proceed")
+    ),
 }
 _RECIPIENTS: Final = (ALICE, f"friend@{FAR}", "team@example.test", f"other@{FAR}", f"never@{FAR}", f"later@{FAR}")
 
@@ -55,6 +84,7 @@ class Stage(Struct, frozen=True):
 
     def _misbehave(self, wave: int) -> None:
         """Do what is refused, and what needs a password."""
+        self.paquebot.send("joe@news.test" if wave % 3 else "joe@odd.test", [ALICE])
         match wave % 4:
             case 0:
                 self.paquebot.submit(ALICE, [f"friend@{FAR}", "x@nowhere.test"])
@@ -90,8 +120,11 @@ def running_stage(directory: Path, *, prometheus_port: int | None = None) -> Ite
             resolver_port=dns.port,
             outbound_port=far.port,
             retry_seconds=15,
+            filters=_FILTERS,
+            listener_filters=tuple(_FILTERS),
         )
         paquebot = stack.enter_context(running_paquebot(directory / "paquebot", settings))
+        paquebot.expected_faults = ('"filter.timeout"',)
         targets = [Target(paquebot.ports.admin, JOB, LABELS)]
         server = running_prometheus(directory / "prometheus", targets, rules_yaml(), prometheus_port)
         yield Stage(paquebot, stack.enter_context(server))

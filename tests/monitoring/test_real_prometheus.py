@@ -22,6 +22,8 @@ MOST_SAMPLES = 4_000
 MOVING = {
     "Attempts by outcome", "Refusals by reason", "Envelopes by state", "In and out", "Attempts by result",
     "Failures by reason", "Notifications", "Log lines", "TLS and passwords", "Syncs and possible duplicates",
+    "Decisions by filter and phase", "Questions answered", "Answer time", "No usable answer",
+    "Tried beside what is in force",
 }  # fmt: skip
 """Panels in which something must have happened, beyond zeros."""
 
