@@ -110,7 +110,7 @@ def main(*, messages: int, due: int, seconds: float, directory: Path | None) -> 
         console.print(
             f"{compaction.messages} messages, 1 % waits on: {compaction.before_bytes / 2**20:.0f} MiB, after "
             f"{compaction.seconds:.1f} s of compaction {compaction.after_bytes / 2**20:.1f} MiB, of which "
-            f"{compaction.live_bytes / 2**20:.1f} MiB are live"
+            f"{compaction.live_bytes / 2**20:.1f} MiB are live: {compaction.factor:.2f} times"
         )
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "queue.json").write_bytes(json.format(json.encode([start, stall, compaction])))
