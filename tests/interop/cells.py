@@ -25,6 +25,7 @@ IMPOSSIBLE: Final[dict[tuple[str, Direction, str], str]] = {
     ("opensmtpd", "out", "starttls"): _NO_TLS_SERVER,
     ("opensmtpd", "out", "auth"): f"{_NO_TLS_SERVER}, and it offers AUTH over TLS only",
 }
+"""Of the last two, `test_opensmtpd_sealed` has all but the certificate."""
 
 
 @dataclass(frozen=True)

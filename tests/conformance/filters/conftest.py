@@ -13,7 +13,7 @@ import pytest
 from paquebot_mta.config.filters import Filter, Process
 from tests.support.certificates import CertificateAuthority
 from tests.support.next_hop import Hop, Login
-from tests.support.opensmtpd import OpenSmtpdSettings, running_opensmtpd
+from tests.support.opensmtpd import ANONYMOUS, OpenSmtpdSettings, running_opensmtpd
 from tests.support.paquebot import running_paquebot
 from tests.support.paquebot_config import ALICE, HOSTNAME, PASSWORD, PaquebotSettings
 from tests.support.processes import peer_directory, wait_until
@@ -25,9 +25,6 @@ from .streams import Told, sessions
 PYTHON = "/usr/bin/python3"
 needs_python = pytest.mark.skipif(not Path(PYTHON).exists(), reason="no Debian python3, which other users may run")
 PROBE = Path(__file__).with_name("probe.py")
-ANONYMOUS = "aNULL:@SECLEVEL=0"
-"""Debian's OpenSMTPD can't sign with its own key: it hands that to another process by means that OpenSSL 3 took away.
-It can agree on a key without signing anything; and the same client takes any cipher of Paquebot's."""
 
 
 @dataclass
