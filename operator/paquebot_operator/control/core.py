@@ -233,7 +233,7 @@ class Core:
         """What is said of a domain's publication changed."""
         for loop, _ in self._loops.values():
             if key in loop.state.units:
-                loop.put_domain(key)
+                loop.telling.published(key)
 
     def _renew(self, reason: str) -> None:
         """After a periodic list nothing that is remembered is believed any more."""

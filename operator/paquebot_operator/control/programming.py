@@ -34,6 +34,10 @@ class Programming:
         """How many entries are not programmed yet."""
         return len(self._waiting)
 
+    def waiting_keys(self) -> set[ObjectKey]:
+        """MailDomains whose entries are not programmed yet."""
+        return set(self._waiting)
+
     def want(self, digest: str, entries: Mapping[ObjectKey, Entry]) -> set[ObjectKey]:
         """Take a configuration as the one that pods should run; the MailDomains whose entry is another than before."""
         self._number += 1

@@ -2,18 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from typing import Final
 
 from paquebot_operator.cluster.errors import ClusterError
 from paquebot_operator.cluster.resources import (
-    MAIL_DOMAINS,
-    MAIL_SERVICES,
     POD_MONITORS,
     PROMETHEUS_RULES,
     Place,
 )
-from paquebot_operator.compile.attached import Memory, Unit
+from paquebot_operator.compile.attached import Memory
 from paquebot_operator.compile.last_good import LastGood
 from paquebot_operator.compile.objects import ObjectKey, Objects
 from paquebot_operator.compile.service import Compiled, compile_service
@@ -27,14 +24,11 @@ from paquebot_operator.control.patrol import Patrol
 from paquebot_operator.control.programming import Programming
 from paquebot_operator.control.rollout import Rollout
 from paquebot_operator.control.service_state import ServiceState
-from paquebot_operator.control.status_queue import Wish
 from paquebot_operator.control.statuses import domain_status
+from paquebot_operator.control.telling import Telling
 from paquebot_operator.desired import Context, desired_objects, egress_of, programs_of
 from paquebot_operator.desired.names import config_secret_names, service_label
 
-PATIENCE: Final = 5
-"""Where pods are ready, a status waits so many times as long for them to take a change."""
-STATUS_SECONDS: Final = 0.2
 TROUBLE_SECONDS: Final = 15.0
 """What is in the way is looked for that often at most, and every minute at least."""
 BULK_SECRETS: Final = 16
@@ -52,11 +46,11 @@ class ServiceLoop:
         self._parts = parts
         self._changes = Debounce(now=parts.clock.monotonic)
         self._backoff: Backoff[str] = Backoff()
-        self._telling: asyncio.TimerHandle | None = None
         self._last_writes = 0
         self._changed_at: float | None = None
         self._reread_for = ""
         self.state = ServiceState(key, Rollout(parts.api, parts.asks, parts.clock, self._pods_told))
+        self.telling = Telling(key, parts, self.state)
         self._patrol = Patrol(
             parts.api,
             parts.clock,
@@ -89,10 +83,13 @@ class ServiceLoop:
     async def run(self) -> None:
         """Go on for ever."""
         self.state.rollout.pods(self._parts.store.pods_of(self._key))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.state.rollout.keep_up())
-            group.create_task(self._passes())
-            group.create_task(self._patrol.keep_up())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.state.rollout.keep_up())
+                group.create_task(self._passes())
+                group.create_task(self._patrol.keep_up())
+        finally:
+            self.telling.end()
 
     async def _passes(self) -> None:
         while True:
@@ -132,12 +129,11 @@ class ServiceLoop:
         if state.live is None:
             await self._read_live()
         compiled = await self._compile()
-        before = state.units
         state.compiled, state.service, state.units = compiled, held.item, state.memory.units
         state.troubles = tuple(await self._bring_objects(compiled))
         writes = self._last_writes = await self._write_config(compiled, since)
-        self._tell_domains(before)
-        self._tell_service()
+        self.telling.compiled()
+        self.telling.service()
         self._try_troubles_again()
         return "written" if writes else "unchanged"
 
@@ -226,39 +222,9 @@ class ServiceLoop:
         state.rollout.want(wanted, is_new=since is not None)
         state.programming.serve(state.rollout.running())
 
-    def _tell_domains(self, before: Mapping[ObjectKey, Unit]) -> None:
-        """Statuses of the domains that are not what they were; of those that pods have to take yet a little later."""
-        units, programming = self.state.units, self.state.programming
-        changed = {key for key, unit in units.items() if before.get(key) is not unit and before.get(key) != unit}
-        later = {key for key in changed if units[key].domain is not None and not programming.is_programmed(key)}
-        self._put_domains(changed - later)
-        if later:
-            wait = self._parts.settings.grace_seconds * (PATIENCE if self.state.rollout.running() else 1)
-            asyncio.get_running_loop().call_later(wait, self._put_late, later)
-
-    def _put_late(self, keys: set[ObjectKey]) -> None:
-        """Those that pods still don't have must say so."""
-        self._put_domains({key for key in keys if not self.state.programming.is_programmed(key)})
-
-    def _put_domains(self, keys: set[ObjectKey]) -> None:
-        for key in keys:
-            self.put_domain(key)
-
-    def put_domain(self, key: ObjectKey) -> None:
-        """Say what a domain is now, soon."""
-        self._parts.statuses.put(MAIL_DOMAINS, key, lambda: self.domain_wish(key))
-
-    def domain_wish(self, key: ObjectKey) -> Wish | None:
-        """What a domain's status should say now."""
-        held = self._parts.store.domains.get(key)
-        if held is None:
-            return None
-        return self.state.domain_wish(key, held.status, held.fault, self._parts.publication.said_of(key))
-
     def _pods_told(self) -> None:
         state = self.state
-        for key in state.programming.serve(state.rollout.running()):
-            self.put_domain(key)
+        self.telling.served(state.programming.serve(state.rollout.running()))
         if state.rollout.is_done() and self._changed_at is not None:
             self._parts.metrics.programmed(self._parts.clock.monotonic() - self._changed_at)
             self._changed_at = None
@@ -267,26 +233,4 @@ class ServiceLoop:
             # A Secret may have been deleted or edited: look at what pods see, once.
             self._reread_for = state.wanted
             self._look_at_live()
-        self._tell_service()
-
-    def _tell_service(self) -> None:
-        """The service's status soon; while pods take a change, when they have it or it takes them too long."""
-        loop, rollout = asyncio.get_running_loop(), self.state.rollout
-        grace = self._parts.settings.grace_seconds * (PATIENCE if rollout.running() else 1)
-        at = loop.time() + (STATUS_SECONDS if rollout.is_done() else grace)
-        if self._telling is not None:
-            if self._telling.when() <= at:
-                return
-            self._telling.cancel()
-        self._telling = loop.call_at(at, self._put_service)
-
-    def _put_service(self) -> None:
-        self._telling = None
-        state, parts = self.state, self._parts
-        held = parts.store.services.get(self._key)
-        if held is None:
-            return
-        total = len(parts.store.domains_of(self._key))
-        parts.statuses.put(MAIL_SERVICES, self._key, lambda: state.service_wish(total, held.fault))
-        behind = sum(running != state.wanted for running in state.rollout.running())
-        parts.metrics.service(self._key, state.counts(total), behind)
+        self.telling.service()

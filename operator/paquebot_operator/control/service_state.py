@@ -121,7 +121,7 @@ class ServiceState:
         if compiled is not None and (compiled.config is None or self.troubles):
             message = f"MailService {self.key} has errors, see its conditions"
             return Said("Programmed", "False", "ServiceNotProgrammed", message)
-        return self._waiting()
+        return self.waiting()
 
     def _service_programmed(self) -> Said:
         if self.troubles:
@@ -130,17 +130,30 @@ class ServiceState:
             return Said("Programmed", "False", "LastGoodKept", "the last good configuration stays in force: see above")
         if not self.wanted:
             return Said("Programmed", "False", "NotAccepted", "there is no configuration yet: see the other conditions")
-        refused = [each for each in self.rollout.follows if each.said.rejected_digest in (self.wanted, "-")]
-        refused = [each for each in refused if not self.rollout.runs_wanted(each)]
+        refused = self._refusing()
         if refused:
             reason = refused[0].said.rejected_reason[:MAX_REASON]
             return Said("Programmed", "False", "PodRejected", f"pod {refused[0].pod.name} refused it: {reason}")
-        return Said("Programmed", "True", "Programmed") if self.rollout.is_done() else self._waiting()
+        return Said("Programmed", "True", "Programmed") if self.rollout.is_done() else self.waiting()
 
-    def _waiting(self) -> Said:
+    def is_written(self) -> bool:
+        """Whether what was compiled last is what pods should run: it was in order, and its Secrets could be written."""
+        config = self.compiled.config if self.compiled is not None else None
+        return config is not None and config.digest == self.wanted
+
+    def waiting(self) -> Said:
+        """Why a domain that is in order is not programmed; the same for all, so that it is seldom another."""
+        if self._refusing():
+            message = f"a pod refuses the configuration: see the conditions and pods of MailService {self.key}"
+            return Said("Programmed", "False", "PodRejected", message)
         if not self.rollout.running():
             return Said("Programmed", "False", "NoReadyPods", "no pod is ready: see the pods of the MailService")
         return Said("Programmed", "False", "Pending", "pods are taking the configuration")
+
+    def _refusing(self) -> list[Follow]:
+        """Pods that refuse what they should run."""
+        refused = (each for each in self.rollout.follows if each.said.rejected_digest in (self.wanted, "-"))
+        return [each for each in refused if not self.rollout.runs_wanted(each)]
 
 
 @dataclass(frozen=True)
