@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import click
 import msgspec
@@ -21,7 +21,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from bench.machine import disk_directory
-from bench.usage import cpu_of
+from bench.usage import nanoseconds_of
 from paquebot_mta.config.service import Queue
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import FAR, PaquebotSettings
@@ -60,9 +60,11 @@ class Cost(Struct, frozen=True, kw_only=True):
     """Of one way.
 
     Attributes:
-        cpu_microseconds: of the service, for one message, at the least: others on the machine only add to it.
+        cpu_microseconds: of the service, for one message, median of the rounds.
         rate: messages a second, median, as the machine allowed.
-        share: CPU time without either divided by this.
+        share: CPU time without either divided by this, in the same round; median. What slows the machine down for a
+            while slows both.
+        least_share, most_share: a quarter of the rounds is below and above.
         log_bytes: taken in the log by one message.
     """
 
@@ -71,6 +73,8 @@ class Cost(Struct, frozen=True, kw_only=True):
     cpu_microseconds: float
     rate: float
     share: float
+    least_share: float
+    most_share: float
     log_bytes: float
 
 
@@ -81,12 +85,12 @@ class _Round(Struct, frozen=True):
 
 
 @click.command()
-@click.option("--rounds", type=click.IntRange(1, 100), default=10, show_default=True)
-@click.option("--messages", type=click.IntRange(100, 1_000_000), default=1_000, show_default=True)
+@click.option("--rounds", type=click.IntRange(2, 100), default=24, show_default=True)
+@click.option("--messages", type=click.IntRange(100, 1_000_000), default=500, show_default=True)
 @click.option("--bytes", "message_bytes", type=click.IntRange(100, 10_000_000), default=4_096, show_default=True)
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Where queues lie.")
 def main(*, rounds: int, messages: int, message_bytes: int, directory: Path | None) -> None:
-    """Measure what encryption and compression cost an accepted message."""
+    """Measure what encryption and compression cost an accepted message; some two minutes."""
     with peer_directory(directory or disk_directory()) as place, ExitStack() as stack:
         load = TextLoad(
             sessions=SESSIONS,
@@ -97,14 +101,21 @@ def main(*, rounds: int, messages: int, message_bytes: int, directory: Path | No
         )
         services = {way: stack.enter_context(_service(place / way.replace(", ", "-"), WAYS[way])) for way in WAYS}
         found: dict[str, list[_Round]] = {way: [] for way in WAYS}
-        for _ in range(rounds + 1):
-            for way, paquebot in services.items():
-                found[way].append(_measure(paquebot, load))
+        for number in range(rounds + 1):
+            for way in _in_turn(number):
+                found[way].append(_measure(services[way], load))
         found = {way: measured[1:] for way, measured in found.items()}  # the first one warms up
     costs = _costs(found, message_bytes, messages)
     _print(costs)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "crypto.json").write_bytes(msgspec.json.format(msgspec.json.encode(costs)))
+
+
+def _in_turn(number: int) -> list[str]:
+    """Let each way be the first one, and each the last one, as often as the others."""
+    ways = list(WAYS)
+    at = number % len(ways)
+    return [*ways[at:], *ways[:at]]
 
 
 def _write_message(path: Path, message_bytes: int) -> Path:
@@ -123,11 +134,11 @@ def _service(place: Path, queue: Queue) -> Iterator[Paquebot]:
 
 
 def _measure(paquebot: Paquebot, load: TextLoad) -> _Round:
-    before, taken, started = cpu_of(paquebot.process.pid), _log_bytes(paquebot), time.monotonic()
+    worker = paquebot.process.pid
+    taken, before, started = _log_bytes(paquebot), nanoseconds_of(worker), time.monotonic()
     run_source(paquebot.ports.mx, load, timeout_seconds=120.0)
-    seconds = time.monotonic() - started
-    cpu = cpu_of(paquebot.process.pid) - before
-    return _Round(cpu.total_seconds, seconds, _log_bytes(paquebot) - taken)
+    seconds, cpu = time.monotonic() - started, nanoseconds_of(worker) - before
+    return _Round(cpu / 1e9, seconds, _log_bytes(paquebot) - taken)
 
 
 def _log_bytes(paquebot: Paquebot) -> int:
@@ -137,25 +148,31 @@ def _log_bytes(paquebot: Paquebot) -> int:
 
 
 def _costs(found: dict[str, list[_Round]], message_bytes: int, messages: int) -> list[Cost]:
-    cpu = {way: min(each.cpu_seconds for each in rounds) for way, rounds in found.items()}
-    return [
-        Cost(
+    plain = found["neither"]
+    costs = []
+    for way, rounds in found.items():
+        shares = [before.cpu_seconds / each.cpu_seconds for before, each in zip(plain, rounds, strict=True)]
+        least, middle, most = quantiles(shares, n=4)
+        cost = Cost(
             way=way,
             message_bytes=message_bytes,
-            cpu_microseconds=cpu[way] / messages * 1e6,
+            cpu_microseconds=median(each.cpu_seconds for each in rounds) / messages * 1e6,
             rate=messages / median(each.seconds for each in rounds),
-            share=cpu["neither"] / cpu[way],
+            share=middle,
+            least_share=least,
+            most_share=most,
             log_bytes=median(each.log_bytes for each in rounds) / messages,
         )
-        for way, rounds in found.items()
-    ]
+        costs.append(cost)
+    return costs
 
 
 def _print(costs: list[Cost]) -> None:
-    console = Console(width=120)
+    console = Console(width=150)
     for each in costs:
         console.print(
-            f"{each.way:16} {each.cpu_microseconds:7.0f} us CPU a message, {each.share:.2f} of the rate by CPU; "
+            f"{each.way:16} {each.cpu_microseconds:7.0f} us CPU a message, {each.share:.2f} of the rate by CPU "
+            f"({each.least_share:.2f} to {each.most_share:.2f}); "
             f"{each.rate:6.0f} messages/s; {each.log_bytes:6.0f} bytes of log",
             highlight=False,
         )

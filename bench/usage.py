@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
 
 PROC = Path("/proc")
+_CPUCLOCK_SCHED = 2
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -68,6 +70,17 @@ def cpu_of_family(pid: int) -> Cpu:
     while grown := {each.pid for each in everybody if each.parent in family} - family:
         family |= grown
     return _sum_of([each for each in everybody if each.pid in family])
+
+
+def nanoseconds_of(pid: int) -> int:
+    """CPU of one process by its clock, all its threads, ended ones too: no ticks, to the nanosecond.
+
+    The id of that clock is made as Linux does it for clock_getcpuclockid(3).
+
+    Raises:
+        OSError: there is no such process.
+    """
+    return time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED)
 
 
 def _sum_of(found: list[ProcessStat]) -> Cpu:

@@ -5,9 +5,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 from bench.machine import mount_of
-from bench.usage import Cpu, busy_seconds, cpu_of, cpu_of_family, parse_stat, processes_of, pss_bytes_of
+from bench.usage import (
+    Cpu,
+    busy_seconds,
+    cpu_of,
+    cpu_of_family,
+    nanoseconds_of,
+    parse_stat,
+    processes_of,
+    pss_bytes_of,
+)
 
 STAT = "4711 (smtpd) (x y)) S 12 34 56 0 -1 4194304 1 2 3 4 100 20 3 4 20 0 1 0 99 1000 10 0"
 MOUNTS = """\
@@ -72,3 +82,13 @@ def test_the_longest_mount_point_holds_a_path() -> None:
     assert mount_of(Path("/tmp/queue"), MOUNTS) == ("tmpfs", "tmpfs")
     assert mount_of(Path("/tmp/disk/queue"), MOUNTS) == ("xfs", "/dev/vdb")
     assert mount_of(Path("/tmpfile"), MOUNTS) == ("ext4", "/dev/vda")
+
+
+def test_the_clock_of_a_process_counts_all_its_threads_to_the_nanosecond() -> None:
+    before = nanoseconds_of(os.getpid())
+    thread = Thread(target=lambda: sum(range(300_000)))
+    thread.start()
+    thread.join()
+    used = nanoseconds_of(os.getpid()) - before
+    assert 500_000 < used < 5_000_000_000
+    assert abs(nanoseconds_of(os.getpid()) - time.process_time_ns()) < 100_000_000
