@@ -8,7 +8,7 @@ from paquebot_mta.telemetry.events import Notice
 Cause = Literal["connect", "timeout", "eof", "protocol", "tls", "refused", "policy", "source", "shutdown", "internal"]
 
 LOST_AFTER_DOT = Reply(451, "Connection lost after the end of data: the message may have been delivered", "4.4.2")
-NOT_OURS = Reply(451, "The queue changed hands: another process delivers this", "4.3.2")
+NOT_OURS = Reply(451, "The queue changed hands, or can't be written: this is delivered later", "4.3.2")
 UNREADABLE = Reply(451, "Content can't be read", "4.3.0")
 NO_SOURCE = Reply(451, "No source address can be used for the next hop", "4.4.1")
 NO_HELO = Reply(451, "No HELO name is known for the source address", "4.3.5")

@@ -238,7 +238,7 @@ class Transaction:
         await self._final_replies()
 
     async def _send_content(self) -> bool:
-        """Send content and final dot; false without the dot if the queue is no longer ours.
+        """Send content and final dot; false without the dot if the queue is not to be told of it.
 
         The last chunk waits for the permission and travels with the dot, so a small message is one write.
         """

@@ -19,7 +19,7 @@ class Task(Struct, frozen=True):
         reverse_path: the effective one.
         content: opens the content anew at each call, in chunks of at most 64 KiB.
         before_final_dot: called just before the next hop could take responsibility; False means that the queue is no
-            longer ours: stop.
+            longer ours, or that nothing could be kept of what becomes of it: stop.
     """
 
     message: Message

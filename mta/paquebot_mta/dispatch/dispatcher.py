@@ -31,7 +31,9 @@ LONGEST_TURN_SECONDS = 0.02
 SHORTEST_REST_SECONDS = 0.005
 """While more is due: each end of a delivery makes room for one more, and one by one costs more than some together."""
 HASTENED_AT_ONCE = 1_000
-LONGEST_SLEEP_SECONDS = 60.0
+SHORTEST_SLEEP_SECONDS, LONGEST_SLEEP_SECONDS = 0.05, 60.0
+TROUBLED_SLEEP_SECONDS = 0.5
+"""Between looks at a queue that can't be written."""
 FAULT = Deferred(Reply(451, "Temporary Error", "4.3.0"))
 
 
@@ -188,8 +190,8 @@ class Dispatcher:
             self._start(self._admitted(fresh if self._spool.has(msgid) else None, evpids))
 
     def _room(self) -> int:
-        """How many envelopes more may be in flight."""
-        return max(0, self._config().service.outbound.limits.in_flight - self._active)
+        """How many envelopes more may be in flight: none while the queue could not keep what becomes of them."""
+        return 0 if self._spool.trouble() else max(0, self._config().service.outbound.limits.in_flight - self._active)
 
     async def _sleep(self) -> None:
         """Wait for a wake-up, or until the next envelope is due; without room only the end of a task helps."""
@@ -198,7 +200,8 @@ class Dispatcher:
         if delay <= 0 and self._room():
             await self._give_way()
             return
-        self._wake_within(min(max(delay, 0.05), LONGEST_SLEEP_SECONDS))
+        shortest = TROUBLED_SLEEP_SECONDS if self._spool.trouble() else SHORTEST_SLEEP_SECONDS
+        self._wake_within(min(max(delay, shortest), LONGEST_SLEEP_SECONDS))
         await self._wake.wait()
         if delay <= 0:
             await asyncio.sleep(SHORTEST_REST_SECONDS)

@@ -20,7 +20,7 @@ from paquebot_mta.spool.format import Kind
 from paquebot_mta.spool.index import Entry, by_message
 from paquebot_mta.spool.keys import uses_of
 from paquebot_mta.spool.locked import Lacking
-from paquebot_mta.spool.options import fault
+from paquebot_mta.spool.options import NO_SPACE, fault
 from paquebot_mta.spool.parts import JournalParts
 from paquebot_mta.spool.quarantine import evidence_name, quarantine
 from paquebot_mta.spool.reader import DamagedError, Stretch, accept_stretch, body_stretch, read_accepted, read_body
@@ -171,14 +171,16 @@ class Journal:
             self._parts.log.note([NewRecord(Kind.INTENT, number, payload)])
 
     async def owned(self) -> bool:
-        """See ``Spool``. A volume that does not answer is no proof, so it means no."""
-        parts = self._parts
-        if parts.circuit.lost:
-            return False
-        try:
-            return await parts.log.owned()
-        except SpoolError:
-            return await self._owned_by_itself()
+        """See ``Spool``. Without an answer: no. A batch that failed is part of the next one, so that is asked, too."""
+        for _ in range(2):
+            if self._parts.circuit.trouble:
+                break
+            try:
+                return await self._parts.log.owned()
+            except SpoolError as error:
+                if error.reply == NO_SPACE:
+                    return await self._owned_by_itself()
+        return False
 
     async def _owned_by_itself(self) -> bool:
         """Look apart from the log, which can't be written now: a full volume must still be emptied."""

@@ -42,12 +42,13 @@ class Log:
     def note(self, records: Sequence[NewRecord], on_placed: Callable[[Placed], None] | None = None) -> None:
         """Append without waiting; dropped while the volume is out of order.
 
-        Without ``on_placed`` it is synced with what else is committed, or a little later.
+        Without ``on_placed`` it is synced with what else is committed, or a little later, on a full volume with the
+        ballast's space.
         """
         if self._circuit.refusal() is not None:
             return
         if on_placed is None:
-            self._committer.submit(append_of(records))
+            self._committer.submit(append_of(records, essential=True))
             self._sync_note_later()
             return
 

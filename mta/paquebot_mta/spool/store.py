@@ -160,7 +160,7 @@ class Spool(Protocol):
         """Note, without waiting, that a final dot is about to be sent: makes possible duplicates countable."""
 
     async def owned(self) -> bool:
-        """Whether this process still owns its part of the volume; ask just before each final dot."""
+        """Whether our part of the volume is still ours, and intents are written to it; ask before each final dot."""
 
     async def update(self, results: Sequence[Result]) -> None:
         """Store results durably; a message whose envelopes are all final is forgotten.

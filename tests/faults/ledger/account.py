@@ -12,7 +12,7 @@ from tests.support.load import Witness
 
 NEAR_SECONDS = SLOW_SECONDS + 1.0
 """A delivery that was under way when a process was struck may be noted so long before or after."""
-_VOLUME_FAULTS: tuple[Kind, ...] = ("full", "permissions", "error")
+_FULL: tuple[Kind, ...] = ("full",)
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Account:
         unanswered_delivered: of those without a reply, arrived or notified of.
         duplicates: copies beyond the first, of messages and of notifications.
         possible_duplicates: INTENT without RESULT, as the processes have counted.
-        uncountable: duplicates of a process whose volume took nothing, so that no INTENT could be written; and one for
-            each process that a power loss hit, as INTENT records are synced some milliseconds late.
+        uncountable: duplicates of a process whose volume was full, so that perhaps no INTENT could be written; and one
+            for each process that a power loss hit, as INTENT records are synced some milliseconds late.
         notified_twice: of the duplicates, notifications; a process died between a notification and its result.
         unexplained: other duplicates whose earlier copy was brought by a process that nothing had struck around then,
             and messages that were notified of though they could be delivered, or the other way round.
@@ -170,7 +170,7 @@ def _unexplained(groups: Iterable[list[Arrival]], points: Sequence[Point]) -> in
 
 
 def _uncountable(groups: Iterable[list[Arrival]], points: Sequence[Point]) -> int:
-    speechless = [point for point in points if point.kind in _VOLUME_FAULTS]
+    speechless = [point for point in points if point.kind in _FULL]
     swallowed = sum(len(point.hit) for point in points if point.kind == "power")
     return swallowed + sum(_was_struck(earlier, speechless) for group in groups for earlier in group[:-1])
 

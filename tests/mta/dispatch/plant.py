@@ -42,6 +42,10 @@ class FlakySpool(MemorySpool):
         self.broken = 0
         self.story: list[str] = []
         self.intended: list[Evpid] = []
+        self.trouble_now = ""
+
+    def trouble(self) -> str:
+        return self.trouble_now
 
     async def update(self, results: Sequence[Result]) -> None:
         if self.broken:

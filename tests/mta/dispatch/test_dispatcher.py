@@ -279,3 +279,16 @@ async def test_only_a_next_hop_on_the_way_relays_an_lmtp_server_delivers(action:
         await scene.queue(wanted)
         await scene.settle()
         assert [(each.kind, each.relayed) for each in scene.told] == [("success", relayed)]
+
+
+async def test_while_the_queue_can_not_be_written_nothing_starts() -> None:
+    """What is delivered meanwhile would be delivered again by the next start, as nothing could be kept of it."""
+    async with running(always(DELIVERED)) as scene:
+        scene.spool.trouble_now = "the queue's volume is out of order"
+        await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+        assert scene.changes() == []
+        scene.spool.trouble_now = ""
+        scene.dispatcher.wake()
+        await scene.settle()
+        assert scene.changes() == ["delivered"]

@@ -4,6 +4,7 @@ import asyncio
 import errno
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,3 +92,43 @@ async def test_what_has_got_no_result_for_an_error_still_is(tmp_path: Path) -> N
         await spool.parts.in_flight.keep()
     async with journal(tmp_path) as spool:
         assert spool.stats().possible_duplicates == 1
+
+
+class Once:
+    """A volume whose next write fails; on a full one all of them, until the ballast is given up."""
+
+    def __init__(self) -> None:
+        self.error = 0
+
+    def __call__(self, name: str, arguments: tuple[Any, ...]) -> None:
+        if name == "write" and self.error:
+            error = self.error
+            self.error = error if error == errno.ENOSPC else 0
+            raise OSError(error, "injected")
+        if name == "unlink" and arguments[0].endswith("/ballast"):
+            self.error = 0
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.EROFS])
+async def test_nothing_is_delivered_while_intents_can_not_be_written(tmp_path: Path, error: int) -> None:
+    """It was: a restart delivered all of it again, and no record said what."""
+    faults = Faults()
+    async with journal(tmp_path, disk=HookedDisk(faults)) as spool:
+        message = await store(spool, b"one")
+        faults.fail(error, "write", "open")
+        spool.intend([message.envelopes[0].evpid])
+        assert not await spool.owned()
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+async def test_an_intent_that_met_a_fault_is_written_elsewhere(tmp_path: Path, error: int) -> None:
+    """In the next segment, or in the space of the ballast: else a death leaves a second copy that nobody counted."""
+    volume = Once()
+    options = replace(SMALL, ballast_bytes=1024 * 1024, space_seconds=3600.0)
+    async with journal(tmp_path, disk=HookedDisk(volume), options=options, crash=True) as spool:
+        message = await store(spool, b"one")
+        volume.error = error
+        spool.intend([message.envelopes[0].evpid])
+        assert await spool.owned()
+    async with journal(tmp_path) as again:
+        assert again.stats().possible_duplicates == 1
