@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -35,8 +36,14 @@ def directory() -> Iterator[Path]:
         yield path
 
 
-def _settings(*commands: tuple[str, ...]) -> PaquebotSettings:
-    filters = {f"f{number}": Filter(kind=Process(command=command)) for number, command in enumerate(commands)}
+Version = Literal["0.4", "0.5", "0.6", "0.7"]
+VERSIONS: tuple[Version, ...] = ("0.4", "0.5", "0.6", "0.7")
+"""All that there were; the filters tell them apart by what they are told."""
+
+
+def _settings(*commands: tuple[str, ...], protocol: Version = "0.7") -> PaquebotSettings:
+    kinds = (Process(command=command, protocol=protocol) for command in commands)
+    filters = {f"f{number}": Filter(kind=kind) for number, kind in enumerate(kinds)}
     return PaquebotSettings(filters=filters, listener_filters=tuple(filters))
 
 
@@ -50,10 +57,12 @@ def _send(paquebot: Paquebot, content: bytes, marker: bytes) -> bytes:
 
 
 @needs_programs("perl")
-def test_signatures_of_dkimsign_verify_also_for_lines_that_begin_with_a_dot(directory: Path) -> None:
+@pytest.mark.parametrize("protocol", VERSIONS)
+def test_signatures_of_dkimsign_verify_also_for_lines_that_begin_with_a_dot(directory: Path, protocol: Version) -> None:
     key = DkimKey(directory)
     common = (str(FOLDER / "filter-dkimsign"), "-d", "far.test", "-k", str(key.path), "-s", "s", "-c")
-    with running_paquebot(directory / "p", _settings((*common, "relaxed/relaxed"), (*common, "simple/simple"))) as it:
+    commands = ((*common, "relaxed/relaxed"), (*common, "simple/simple"))
+    with running_paquebot(directory / "p", _settings(*commands, protocol=protocol)) as it:
         for number in range(3):
             content = DOTS.replace(b"Subject: dots", b"Subject: dots %d" % number)
             signed = _send(it, content, b"dots %d" % number)
@@ -64,10 +73,13 @@ def test_signatures_of_dkimsign_verify_also_for_lines_that_begin_with_a_dot(dire
 
 
 @needs_programs("rspamd")
-def test_filter_rspamd_refuses_and_marks_as_rspamd_says(directory: Path) -> None:
+@pytest.mark.parametrize("protocol", VERSIONS)
+def test_filter_rspamd_refuses_and_marks_as_rspamd_says(directory: Path, protocol: Version) -> None:
     with (
         running_rspamd(directory) as url,
-        running_paquebot(directory / "p", _settings((str(FOLDER / "filter-rspamd"), "-url", url))) as it,
+        running_paquebot(
+            directory / "p", _settings((str(FOLDER / "filter-rspamd"), "-url", url), protocol=protocol)
+        ) as it,
     ):
         marked = _send(it, b"Subject: marked\r\nX-Points: 7\r\n\r\n.dot\r\n", b"Subject: marked")
         assert b"\r\nX-Spam: yes\r\n" in b"\r\n" + marked

@@ -1,12 +1,13 @@
 """One connection to one running filter: register lines at first, then lines both ways, bounded both ways.
 
-It knows lines and deadlines, not what sessions mean. It ends once, with a reason: ``on_end``.
+It knows lines and deadlines, not what sessions mean. It ends once, with a cause: ``on_end``.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
+from paquebot_mta.filter.contract import Failing
 from paquebot_mta.filter.process.answers import Answer, ProtocolFault, parse_answer
 from paquebot_mta.filter.process.buffer import LfBuffer
 from paquebot_mta.filter.process.lines import Version
@@ -32,7 +33,7 @@ class Channel(asyncio.Protocol):
     """
 
     def __init__(
-        self, introduction: Introduction, on_answer: Callable[[Answer], None], on_end: Callable[[str], None]
+        self, introduction: Introduction, on_answer: Callable[[Answer], None], on_end: Callable[[str, Failing], None]
     ) -> None:
         self._introduction = introduction
         self._version: Version = introduction.version
@@ -68,7 +69,7 @@ class Channel(asyncio.Protocol):
                     return
                 self._take(line)
         except ProtocolFault as fault:
-            self.end(str(fault))
+            self.end(str(fault), "protocol")
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note the end."""
@@ -114,7 +115,7 @@ class Channel(asyncio.Protocol):
         """Wait until the filter reads, or is gone."""
         await self._writable.wait()
 
-    def end(self, reason: str) -> None:
+    def end(self, cause: str, reason: Failing = "crash") -> None:
         """Close the connection; what was written before still reaches the filter if it reads."""
         if self.ended:
             return
@@ -124,7 +125,7 @@ class Channel(asyncio.Protocol):
         self._writable.set()
         if self._transport is not None:
             self._transport.close()
-        self._on_end(reason)
+        self._on_end(cause, reason)
         if not self.registered.done():
             self.registered.set_result(None)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from paquebot_mta.filter.contract import Failing
 from paquebot_mta.filter.process.answers import Answer, Remark
 from paquebot_mta.filter.process.channel import Channel
 from paquebot_mta.filter.process.connect import Running, Way
@@ -176,8 +177,8 @@ class _Life:
         else:
             self.questions.take(answer)
 
-    def end(self, cause: str) -> None:
+    def end(self, cause: str, reason: Failing) -> None:
         """The channel ended: nobody waits for it any longer."""
-        self.questions.fail_all(cause)
+        self.questions.fail_all(cause, reason)
         if not self._ended.done():
             self._ended.set_result(cause)

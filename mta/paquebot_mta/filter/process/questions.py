@@ -125,12 +125,12 @@ class Questions:
         for key in [key for key in self._streams if key[0] == session]:
             self._streams.pop(key).fail("the session is over")
 
-    def fail_all(self, reason: str) -> None:
+    def fail_all(self, cause: str, reason: Failing) -> None:
         """Tell all who wait that nothing will come."""
         for question in self._open.values():
-            _fail(question, reason)
+            _fail(question, cause, reason)
         for stream in [*self._streams.values()]:
-            stream.fail(reason)
+            stream.fail(cause, reason)
         self._streams.clear()
         if self._sweeping is not None:
             self._sweeping.cancel()
@@ -164,7 +164,7 @@ class Questions:
             self.late += 1
             _fail(question, "it didn't answer in time", "timeout")
         if any(question.asked_at >= self._channel.last_heard_at for question in old):
-            self._channel.end(f"it hangs: no word for {self._timeout_seconds:g} s")
+            self._channel.end(f"it hangs: no word for {self._timeout_seconds:g} s", "timeout")
         elif len(self._open) > len(old):
             self._sweeping = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 

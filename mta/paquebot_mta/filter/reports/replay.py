@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from paquebot_mta.filter.contract import Failing
 from paquebot_mta.filter.process.answers import Answer, Remark
 from paquebot_mta.filter.process.channel import Channel
 from paquebot_mta.filter.process.connect import ChildWay, Running
@@ -40,7 +41,7 @@ async def replay(lines: Iterable[bytes], command: tuple[str, ...], tell: Tell) -
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[str] = loop.create_future()
 
-    def end(cause: str) -> None:
+    def end(cause: str, _: Failing) -> None:
         if not ended.done():
             ended.set_result(cause)
 
