@@ -26,8 +26,10 @@ PER_DESTINATION = 250
 """Envelopes in flight for one destination; what is more waits as ids."""
 STARTED_AT_ONCE, FEWEST_AT_ONCE = 100, 10
 """Envelopes, at most and at least; then others have their turn."""
-LONGEST_TURN_SECONDS = 0.02
-"""Of the event loop: fewer are started at once when a turn with them took longer, for every session waits so long."""
+FEWEST_IN_FLIGHT = 10 * FEWEST_AT_ONCE
+"""Envelopes that may be in flight however long turns are; a tenth of what may be is started at once."""
+LONGEST_TURN_SECONDS = 0.01
+"""Of the event loop: fewer may be in flight when a turn took longer, for every session waits so long in each step."""
 SHORTEST_REST_SECONDS = 0.005
 """While more is due: each end of a delivery makes room for one more, and one by one costs more than some together."""
 HASTENED_AT_ONCE = 1_000
@@ -61,7 +63,7 @@ class Dispatcher:
         self._fresh: dict[Msgid, Stored] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._active = 0
-        self._at_once = STARTED_AT_ONCE
+        self._window = FEWEST_IN_FLIGHT
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -180,7 +182,8 @@ class Dispatcher:
         """Start a task for each message that has due envelopes, as far as there is room."""
         self.last_run_at = self._clock()
         by_message: dict[Msgid, list[Evpid]] = {}
-        for evpid in self.schedule.take(self.last_run_at, min(self._room(), self._at_once)):
+        at_once = min(max(self._window // 10, FEWEST_AT_ONCE), STARTED_AT_ONCE)
+        for evpid in self.schedule.take(self.last_run_at, min(self._room(), at_once)):
             by_message.setdefault(msgid_of(evpid), []).append(evpid)
         self._active += sum(map(len, by_message.values()))
         if others := [msgid for msgid in by_message if msgid not in self._fresh]:
@@ -191,13 +194,16 @@ class Dispatcher:
 
     def _room(self) -> int:
         """How many envelopes more may be in flight: none while the queue could not keep what becomes of them."""
-        return 0 if self._spool.trouble() else max(0, self._config().service.outbound.limits.in_flight - self._active)
+        return 0 if self._spool.trouble() else max(0, min(self._window, self._most_in_flight()) - self._active)
+
+    def _most_in_flight(self) -> int:
+        return self._config().service.outbound.limits.in_flight
 
     async def _sleep(self) -> None:
         """Wait for a wake-up, or until the next envelope is due; without room only the end of a task helps."""
         due_at = self.schedule.next_due()
         delay = LONGEST_SLEEP_SECONDS if due_at is None else due_at - self._clock()
-        if delay <= 0 and self._room():
+        if delay <= 0 and self._active < self._most_in_flight() and not self._spool.trouble():
             await self._give_way()
             return
         shortest = TROUBLED_SLEEP_SECONDS if self._spool.trouble() else SHORTEST_SLEEP_SECONDS
@@ -207,14 +213,23 @@ class Dispatcher:
             await asyncio.sleep(SHORTEST_REST_SECONDS)
 
     async def _give_way(self) -> None:
-        """Let sessions and deliveries that are under way have at least as much of the event loop as was started now."""
+        """Let sessions and deliveries that are under way have at least as much of the event loop as was started now.
+
+        And learn from its turns how many it can carry: many answers of next hops that are there at the same time hold
+        sessions up. Next hops that are slow leave turns short, and so many more may be in flight.
+        """
         loop = asyncio.get_running_loop()
         started = loop.time()
         await asyncio.sleep(0)
         took = loop.time() - started
-        at_once = self._at_once // 2 if took > LONGEST_TURN_SECONDS else self._at_once + FEWEST_AT_ONCE
-        self._at_once = min(max(at_once, FEWEST_AT_ONCE), STARTED_AT_ONCE)
+        self._adapt(took)
         await asyncio.sleep(max(took, SHORTEST_REST_SECONDS))
+
+    def _adapt(self, turn_seconds: float) -> None:
+        if turn_seconds <= LONGEST_TURN_SECONDS:
+            self._window = min(self._window + FEWEST_AT_ONCE, self._most_in_flight())
+        elif self._active <= self._window:  # else there are more than may be, and it takes a while until they end
+            self._window = max(self._window * 3 // 4, FEWEST_IN_FLIGHT)
 
     def _wake_within(self, seconds: float) -> None:
         """Make sure that the sleep ends in time; a timer that ends it early may stay, and is mostly there."""

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from paquebot_mta.deliver.transport import Task
 from paquebot_mta.dispatch import dispatcher as module
@@ -244,15 +245,52 @@ async def test_what_is_due_at_once_is_started_in_parts_between_which_others_have
         assert max(steps) <= module.STARTED_AT_ONCE
 
 
-async def test_fewer_are_started_at_once_while_turns_of_the_event_loop_are_long() -> None:
+async def test_few_are_in_flight_while_turns_of_the_event_loop_are_long() -> None:
     async def slow(task: Task) -> dict[Evpid, Outcome]:
-        time.sleep(2 * module.LONGEST_TURN_SECONDS / module.STARTED_AT_ONCE)  # noqa: ASYNC251 - as much work takes
+        time.sleep(1.5 * module.LONGEST_TURN_SECONDS / module.FEWEST_AT_ONCE)  # noqa: ASYNC251 - as much work takes
         return await always(LATER)(task)
 
     async with running(slow) as scene:
-        steps = await started_together(scene, 3 * module.STARTED_AT_ONCE)
-        assert steps[0] == module.STARTED_AT_ONCE
-        assert max(steps[1:]) < module.STARTED_AT_ONCE
+        scene.dispatcher._window = 2 * module.FEWEST_IN_FLIGHT
+        steps = await started_together(scene, module.FEWEST_IN_FLIGHT)
+        assert steps[-1] <= module.FEWEST_AT_ONCE < steps[0]
+        assert scene.dispatcher._window == module.FEWEST_IN_FLIGHT
+
+
+async def test_next_hops_that_are_slow_let_more_be_in_flight() -> None:
+    end = asyncio.Event()
+
+    async def late(task: Task) -> dict[Evpid, Outcome]:
+        await end.wait()
+        return await always(LATER)(task)
+
+    async with running(late) as scene:
+        messages = 2 * module.FEWEST_IN_FLIGHT
+        async with asyncio.timeout(10.0):
+            await started_together(scene, messages)
+        assert scene.dispatcher._active == messages
+        end.set()
+
+
+async def test_what_is_in_flight_has_a_limit_though_turns_are_short() -> None:
+    """The configuration's: no more is started, however long the others take."""
+    end = asyncio.Event()
+
+    async def late(task: Task) -> dict[Evpid, Outcome]:
+        await end.wait()
+        return await always(LATER)(task)
+
+    async with running(late) as scene:
+        limits = replace(scene.config.service.outbound.limits, in_flight=3)
+        outbound = replace(scene.config.service.outbound, limits=limits)
+        scene.config = replace(scene.config, service=replace(scene.config.service, outbound=outbound))
+        for number in range(5):
+            await scene.queue(to(f"user{number}@remote.test"))
+        await scene.settle()
+        assert scene.dispatcher._active == len(scene.tasks) == 3
+        end.set()
+        await scene.settle()
+        assert len(scene.results()) == 5
 
 
 async def test_what_can_not_be_loaded_together_is_loaded_alone() -> None:
