@@ -77,7 +77,9 @@ class ChildWay:
             with its:
                 child = await self._start(its, on_error_line)
             ours.setblocking(False)
-            await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=ours)
+            # Not create_unix_connection: where the child has ended by then uvloop closes the descriptor, and the socket
+            # object closes it once more when it goes. Whoever has the number by then loses a connection, or a file.
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: channel, ours)
         except BaseException:
             ours.close()
             if child is not None:
