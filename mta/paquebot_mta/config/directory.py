@@ -67,6 +67,7 @@ def read_directory(path: Path) -> dict[str, bytes]:
 def write_directory(path: Path, files: Mapping[str, bytes]) -> None:
     """Make ``files`` the version that readers see, durably; the ones before are removed.
 
+    The directory is made in one that exists: a volume that is away is not made anew, which would hinder its return.
     Pods that share a volume write at the same moment, and may take each other's version for an old one. So each looks
     whether its files are there, whoever wrote them, and else writes again: whoever removed something looks after that.
 
@@ -78,6 +79,7 @@ def write_directory(path: Path, files: Mapping[str, bytes]) -> None:
             return
         # Not all at once again.
         time.sleep(attempt * secrets.randbelow(10) / 1_000)
+        path.mkdir(mode=0o700, exist_ok=True)
         with suppress(FileNotFoundError, FileExistsError):
             _write_once(path, files)
     if not _holds(path, files):
@@ -93,7 +95,6 @@ def _holds(path: Path, files: Mapping[str, bytes]) -> bool:
 
 
 def _write_once(path: Path, files: Mapping[str, bytes]) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     prefix = datetime.now(UTC).strftime("..%Y_%m_%d_%H_%M_%S.")
     version = Path(tempfile.mkdtemp(prefix=prefix, dir=path))
     for name, content in files.items():

@@ -45,7 +45,7 @@ class DirectorySource:
 
     Args:
         path: the directory.
-        last_good: where the last good copy is, None for nowhere.
+        last_good: where the last good copy is, in a directory that exists; None for nowhere.
         keep: whether a configuration in force shall be kept there. One with a key ring for the queue never is.
         wall_clock: seconds since 1970.
         monotonic: seconds, for the pauses between two writes of the copy.

@@ -109,6 +109,7 @@ class Worker:
         """
         self._metrics.resource = config.service.name
         self._output.configure(config.service.logging)
+        await asyncio.to_thread(self._options.spool.mkdir, mode=0o700, parents=True, exist_ok=True)
         self._plant = plant = await open_plant(config, self._options, self._bus, self._metrics)
         try:
             self._output.lost |= plant.filtering.lost()

@@ -3,6 +3,7 @@
 import fcntl
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from mmap import mmap
 from typing import Protocol
 
@@ -53,7 +54,10 @@ class Disk(Protocol):
         """Remove a file's name."""
 
     def mkdir(self, path: str) -> None:
-        """Make a directory, private to the owner; harmless if it exists."""
+        """Make a directory in one that exists, private to the owner; harmless if it exists.
+
+        Never those above it: a volume that is away is not made anew, which would hinder its return.
+        """
 
     def rmdir(self, path: str) -> None:
         """Remove an empty directory."""
@@ -141,7 +145,8 @@ class RealDisk:
 
     def mkdir(self, path: str) -> None:
         """See ``Disk``."""
-        os.makedirs(path, 0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
 
     def rmdir(self, path: str) -> None:
         """See ``Disk``."""

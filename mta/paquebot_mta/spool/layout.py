@@ -106,6 +106,7 @@ def _read_format(layout: Layout, disk: Disk) -> Format | None:
 
 def _create_format(layout: Layout, disk: Disk, randbits: RandomBits) -> Format:
     """Write the file beside its place and link it there: the first of several processes wins."""
+    disk.mkdir(layout.root)
     disk.mkdir(layout.base)
     draft = layout.at(f".format-{randbits(64):016x}")
     write_file(disk, draft, msgspec.json.encode(Format(VERSION, f"{randbits(128):032x}")))

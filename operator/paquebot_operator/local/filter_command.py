@@ -10,7 +10,6 @@ from typing import Final
 import click
 from rich.console import Console
 
-from paquebot_mta.config.directory import write_directory
 from paquebot_operator.api.mailfilter import MailFilter
 from paquebot_operator.local.build import build
 from paquebot_operator.local.check import print_findings
@@ -77,4 +76,4 @@ def _compile(manifest: Path, folder: Path, state: State) -> None:
         bad = [each for each in built.findings if each.condition.severity == "Error"]
         print_findings(bad, Console(stderr=True))
         sys.exit(1)
-    write_directory(state.config, built.files)
+    state.write(built.files)

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from paquebot_mta.config.directory import write_directory
 from paquebot_operator.compile.objects import ObjectKey
 from paquebot_operator.local.build import Build, Snapshot, build, snapshot
 from paquebot_operator.local.check import print_findings
@@ -50,7 +49,7 @@ def _run(directory: Path, state: State, service: ObjectKey | None, admin: str, a
     _complain(first)
     if first.config is None:
         return 1
-    write_directory(state.config, first.files)
+    state.write(first.files)
     with started(arguments) as child:
         if (code := wait_ready(child, admin)) is not None:
             return code
@@ -80,7 +79,7 @@ def _apply(changed: Build, state: State) -> None:
     if changed.config is None:
         click.echo("The last good configuration stays in force.", err=True)
         return
-    write_directory(state.config, changed.files)
+    state.write(changed.files)
     click.echo(f"Configuration {changed.config.digest[:12]} written.", err=True)
 
 

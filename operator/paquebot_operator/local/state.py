@@ -11,6 +11,7 @@ from pathlib import Path
 
 import bcrypt
 
+from paquebot_mta.config.directory import write_directory
 from paquebot_operator.api.common import ObjectMeta
 from paquebot_operator.api.core import Secret
 from paquebot_operator.local.self_signed import is_still_good, make_certificate
@@ -54,6 +55,15 @@ class State:
         """Where a generated certificate lies; its key beside it."""
         namespace = "" if wanted.key.namespace == "default" else wanted.key.namespace
         return self.root / "tls" / namespace / f"{wanted.key.name}.crt"
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Make these files the configuration that the MTA reads.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_directory(self.config, files)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -173,6 +173,21 @@ def test_without_another_good_one_there_is_nothing_to_fall_back_to(tmp_path: Pat
         source.fall_back(KeyError("a fault"))
 
 
+def test_a_volume_that_is_away_is_not_made_anew_for_the_copy(tmp_path: Path) -> None:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    write_directory(tmp_path / "config", _files(1))
+    source = DirectorySource(tmp_path / "config", last_good=volume / "good")
+    source.load_first()
+    volume.rename(tmp_path / "away")
+    source.started()
+    assert not volume.exists()
+    assert source.save_failures == 1
+    (tmp_path / "away").rename(volume)
+    source.save()
+    assert read_directory(volume / "good") == _files(1)
+
+
 async def test_the_last_good_copy_is_written_now_and_then_and_only_what_may_be_kept(tmp_path: Path) -> None:
     now = 0.0
     write_directory(tmp_path / "config", _files(1))

@@ -239,3 +239,12 @@ def test_no_bytes_do_more_than_be_refused(tmp_path_factory: pytest.TempPathFacto
     box = Box(Layout("/nowhere"), RealDisk(), lambda: OURS)
     with pytest.raises(HostileFileError), box.open(str(path)) as left:
         list(left.content())
+
+
+def test_the_box_is_not_made_where_the_volume_was(tmp_path: Path) -> None:
+    """What is made in the place of a volume that is away would hinder its return."""
+    layout = Layout(str(tmp_path / "spool"))
+    box = Box(layout, RealDisk(), lambda: "a")
+    with pytest.raises(FileNotFoundError):
+        box.prepare()
+    assert list(tmp_path.iterdir()) == []
