@@ -14,7 +14,7 @@ from paquebot_mta.accept.policy import AcceptPolicy, ListenerPolicy
 from paquebot_mta.accept.rates import RateCounter, client_of
 from paquebot_mta.accept.receiver import Receiver
 from paquebot_mta.accept.session import MtaSession
-from paquebot_mta.accept.sockets import BACKLOG, UNIX, Closeable, HandServer, bind
+from paquebot_mta.accept.sockets import UNIX, Server, bind, serve
 from paquebot_mta.accept.state import spell_endpoint
 from paquebot_mta.accept.stress import Stress
 from paquebot_mta.config.listeners import Listener
@@ -66,7 +66,8 @@ class Acceptor:
         self.rates = RateCounter(time.monotonic)
         self._paused = False
         self._policy = policy
-        self._servers: dict[str, Closeable] = {}
+        self._bound: dict[str, socket.socket] = {}
+        self._servers: dict[str, Server] = {}
         self._addresses: dict[str, str] = {}
         self._crowd = Crowd()
         self._stress = Stress(emit, memory)
@@ -81,40 +82,54 @@ class Acceptor:
         """
         loop = asyncio.get_running_loop()
         try:
-            for name, policy in self._policy.listeners.items():
-                self._servers[name] = await self._listen(loop, policy.listener)
+            for policy in self._policy.listeners.values():
+                self._bind(policy.listener)
+                await self._listen(policy.listener)
         except OSError:
             await self.close()
             raise
         self._sweep(loop, loop.time())
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> Closeable:
-        def begin() -> MtaSession:
-            return MtaSession(self, self._policy.listeners[listener.name])
-
+    def _bind(self, listener: Listener) -> None:
         try:
             bound = bind(listener.address, listener.port)
         except OSError as error:
             where = f"listener {listener.name}: {listener.address}:{listener.port}"
             raise OSError(error.errno, f"{where}: {error.strerror}") from error
+        self._bound[listener.name] = bound
         self._addresses[listener.name] = _spell(bound.getsockname())
-        if listener.tls.mode == "Implicit" or listener.proxy_protocol is not None:
-            return HandServer(begin, bound)
-        if bound.family == socket.AF_UNIX:
-            return await loop.create_unix_server(begin, sock=bound, backlog=BACKLOG)
-        return await loop.create_server(begin, sock=bound, backlog=BACKLOG)
+
+    async def _listen(self, listener: Listener) -> None:
+        """Take connections from a listener's socket, by a descriptor of its own: the socket outlives each server."""
+
+        def begin() -> MtaSession:
+            return MtaSession(self, self._policy.listeners[listener.name])
+
+        if self.draining:
+            return
+        bound = self._bound[listener.name].dup()
+        self._servers[listener.name] = await serve(begin, bound, by_hand=_is_by_hand(listener))
 
     def addresses(self) -> dict[str, str]:
         """What is bound, by listener: ``192.0.2.1:25``, ``[::]:25`` or ``unix:/path``."""
         return dict(self._addresses)
 
-    def replace_policy(self, policy: AcceptPolicy) -> None:
+    async def replace_policy(self, policy: AcceptPolicy) -> None:
         """Use another policy: for new sessions at once, for others from their next transaction or handshake on.
 
-        Addresses and ports stay as they were bound; a listener that is new or gone needs a new process.
+        Addresses and ports stay as they were bound; a listener that is new or gone needs a new process. Where a proxy
+        or TLS comes first now, or no more, clients that connect meanwhile wait in the socket's backlog.
         """
-        kept = {name: policy.listeners.get(name, self._policy.listeners[name]) for name in self._servers}
+        before = self._policy.listeners
+        kept = {name: policy.listeners.get(name, before[name]) for name in self._servers}
+        turned = [name for name in kept if _is_by_hand(kept[name].listener) != _is_by_hand(before[name].listener)]
+        for name in turned:
+            await self._servers[name].stop()
         self._policy = AcceptPolicy(policy.limits, kept)
+        for name in turned:
+            await self._listen(kept[name].listener)
+        if self.draining:
+            self.stop_listening()
 
     def pause(self, paused: bool) -> None:
         """Refuse new sessions (421), or take them again; sessions that are open go on."""
@@ -173,6 +188,8 @@ class Acceptor:
         """Take no new connections."""
         for server in self._servers.values():
             server.close()
+        for bound in self._bound.values():
+            bound.close()
 
     async def drain(self, grace_seconds: float) -> None:
         """Stop listening, say goodbye to idle sessions, and give open transactions that long to finish."""
@@ -207,6 +224,11 @@ def hooks_of(handler: object) -> dict[str, Hook]:
     """Find the hooks of a handler, by name without ``handle_``."""
     names = (name for name in dir(handler) if name.startswith("handle_"))
     return {name.removeprefix("handle_"): getattr(handler, name) for name in names}
+
+
+def _is_by_hand(listener: Listener) -> bool:
+    """Whether something comes before the session that a transport must not read."""
+    return listener.tls.mode == "Implicit" or listener.proxy_protocol is not None
 
 
 def _spell(name: Any) -> str:

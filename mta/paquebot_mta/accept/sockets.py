@@ -7,29 +7,28 @@ import stat
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from paquebot_mta.accept.link import LinkSession
+
 BACKLOG: Final = 1_024
 UNIX: Final = "unix:"
 _PAUSE_SECONDS: Final = 0.5
+_TURNS: Final = 2
 
 
-class Closeable(Protocol):
-    """What listens and can be told to stop."""
+class Server(Protocol):
+    """What takes connections from a socket that is listened on, and can be told to stop."""
 
     def close(self) -> None:
-        """Take no new connections."""
+        """Take no new connections; the socket is closed, too."""
 
-
-class Opener(Protocol):
-    """A session that takes an accepted socket."""
-
-    async def open_accepted(self, connection: socket.socket) -> None:
-        """Begin."""
+    async def stop(self) -> None:
+        """Close, and lose none that was taken: each has its session by then."""
 
 
 class HandServer:
     """Accepts connections and gives each, still untouched, to a session of its own."""
 
-    def __init__(self, begin: Callable[[], Opener], listening: socket.socket) -> None:
+    def __init__(self, begin: Callable[[], LinkSession], listening: socket.socket) -> None:
         """Listen on a bound socket, on the running loop."""
         listening.setblocking(False)
         listening.listen(BACKLOG)
@@ -37,30 +36,75 @@ class HandServer:
         self._listening = listening
         self._openings: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._accept())
+        self._pause: asyncio.TimerHandle | None = None
+        self._resume()
 
-    async def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = await self._loop.sock_accept(self._listening)
-            except OSError:  # out of descriptors: those who wait are served when some are free again
-                await asyncio.sleep(_PAUSE_SECONDS)
-                continue
-            task = self._loop.create_task(self._open(connection))
-            self._openings.add(task)
-            task.add_done_callback(self._openings.discard)
+    def _resume(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._listening, self._accept)
 
-    async def _open(self, connection: socket.socket) -> None:
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError:  # out of descriptors: those who wait are served when some are free again
+            self._loop.remove_reader(self._listening)
+            self._pause = self._loop.call_later(_PAUSE_SECONDS, self._resume)
+            return
+        # The session begins here: what is in force may be another when its task runs.
+        task = self._loop.create_task(self._open(self._begin(), connection))
+        self._openings.add(task)
+        task.add_done_callback(self._openings.discard)
+
+    async def _open(self, session: LinkSession, connection: socket.socket) -> None:
         connection.setblocking(False)
         try:
-            await self._begin().open_accepted(connection)
+            await session.open_accepted(connection)
         except OSError:  # it was gone before it began
             connection.close()
 
     def close(self) -> None:
         """Take no new connections; what is being opened goes on until its deadline."""
-        self._task.add_done_callback(lambda _: self._listening.close())
-        self._task.cancel()
+        if self._pause is not None:
+            self._pause.cancel()
+        elif self._listening.fileno() >= 0:
+            self._loop.remove_reader(self._listening)
+        self._listening.close()
+
+    async def stop(self) -> None:
+        """Close: what was accepted has its session already."""
+        self.close()
+
+
+class LoopServer:
+    """Connections that the event loop accepts: whose first bytes are ours, not those of TLS or of a proxy."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """Take no new connections."""
+        self._server.close()
+
+    async def stop(self) -> None:
+        """Close once what was accepted has its session: asyncio's own loop begins it a turn later."""
+        for each in self._server.sockets:
+            self._loop.remove_reader(each.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        self._server.close()
+
+
+async def serve(begin: Callable[[], LinkSession], listening: socket.socket, *, by_hand: bool) -> Server:
+    """Take connections from a bound socket, the server's from now on; ``by_hand`` if TLS or a proxy comes first."""
+    if by_hand:
+        return HandServer(begin, listening)
+    loop = asyncio.get_running_loop()
+    if listening.family == socket.AF_UNIX:
+        return LoopServer(await loop.create_unix_server(begin, sock=listening, backlog=BACKLOG))
+    return LoopServer(await loop.create_server(begin, sock=listening, backlog=BACKLOG))
 
 
 def bind(address: str, port: int) -> socket.socket:

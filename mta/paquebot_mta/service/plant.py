@@ -120,7 +120,7 @@ class Plant:
         self._retired = [each for each in self._retired if each.pool.queues()] + [self._outbound]
         self.live, self._outbound = live, outbound
         self.dispatcher.courier = outbound.courier
-        self.acceptor.replace_policy(live.policy)
+        await self.acceptor.replace_policy(live.policy)
         self._set_gauges()
 
     def routes(self) -> list[RouteEntry]:

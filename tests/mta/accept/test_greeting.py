@@ -153,7 +153,7 @@ async def test_another_policy_holds_from_the_next_transaction_on() -> None:
     async with serve(limits=Limits(recipients=1)) as served:
         client = await served.greeted()
         await client.envelope()
-        served.acceptor.replace_policy(make_policy(served.rules, limits=Limits(recipients=2)))
+        await served.acceptor.replace_policy(make_policy(served.rules, limits=Limits(recipients=2)))
         assert (await client.ask("RCPT TO:<bob@example.test>")).startswith("452")
         await client.ask("RSET")
         await client.envelope("alice@example.test", "bob@example.test")

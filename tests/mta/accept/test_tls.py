@@ -166,7 +166,7 @@ async def test_a_new_certificate_is_used_at_once_and_no_session_is_dropped(ident
         old, waiting = await served.connect(tls=identity.client()), await served.connect("start")
         await old.greet()
         await waiting.greet()
-        served.acceptor.replace_policy(make_policy(served.rules, *listeners, certificates={"main": renewed}))
+        await served.acceptor.replace_policy(make_policy(served.rules, *listeners, certificates={"main": renewed}))
         new = await served.connect(tls=identity.client())
         await new.greet()
         await waiting.start_tls(identity.client())
