@@ -90,6 +90,7 @@ def fuzz_key_ring(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     refusal = key_ring_fault(text)
     assert len(refusal) < _LONGEST_REFUSAL
+    assert refusal.isascii()
     if refusal:
         return
     ring = parse_key_ring(text)

@@ -38,6 +38,7 @@ class RingKey(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
 _Ring = Annotated[tuple[RingKey, ...], Meta(min_length=1, max_length=MAX_KEYS)]
 _DECODER: Final = msgspec.json.Decoder(_Ring)
 _LEAST_PASSPHRASE: Final = 16
+_UNKNOWN_FIELD: Final = "Object contains unknown field"
 
 
 def parse_key_ring(text: str) -> tuple[RingKey, ...]:
@@ -51,7 +52,7 @@ def parse_key_ring(text: str) -> tuple[RingKey, ...]:
     try:
         ring = _DECODER.decode(text)
     except ValidationError as error:
-        raise ValueError(str(error)) from None  # says path and type
+        raise ValueError(_harmless(str(error))) from None
     except msgspec.DecodeError:
         raise ValueError("not a JSON array of keys") from None
     for entry in ring:
@@ -68,6 +69,13 @@ def key_ring_fault(text: str) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def _harmless(fault: str) -> str:
+    """Leave out the name of a field that we don't know, which may be a secret in the wrong place; all else is ours."""
+    if not fault.startswith(_UNKNOWN_FIELD):
+        return fault  # path and type
+    return f"{_UNKNOWN_FIELD} - at {fault.rpartition(' - at ')[2]}"
 
 
 def _check(entry: RingKey) -> None:
