@@ -21,15 +21,17 @@ pytestmark = [pytest.mark.integration, needs_programs("swaks")]
 JOE = "joe@client.test"
 SPAMMER = Criterion(kind="mail-from", values=("@spam.test",))
 ODD = Criterion(kind="mail-from", values=("@odd.test",))
+RUDE = Criterion(kind="mail-from", values=("@rude.test",))
 NEWS = Criterion(
     kind="all",
     items=(Criterion(kind="mail-from", values=("^news-",), regex=True), Criterion(kind="src", values=("127.0.0.0/8",))),
 )
 NO = FilterAction(kind="reject", text="no newsletters")
 FILTERS = {
-    "t/all": Filter(kind=Chain(filters=("t/spam", "t/odd", "t/shadow"))),
+    "t/all": Filter(kind=Chain(filters=("t/spam", "t/odd", "t/gentle", "t/shadow"))),
     "t/spam": Filter(kind=Builtin(phase="mail-from", when=SPAMMER, action=FilterAction(kind="disconnect"))),
     "t/odd": Filter(kind=Builtin(phase="mail-from", when=ODD, action=FilterAction(kind="junk"))),
+    "t/gentle": Filter(mode="Junk", kind=Builtin(phase="mail-from", when=RUDE, action=FilterAction(kind="reject"))),
     "t/shadow": Filter(
         mode="Shadow",
         kind=Builtin(phase="rcpt-to", when=Criterion(kind="all"), action=FilterAction(kind="reject")),
@@ -82,6 +84,15 @@ def test_a_shadow_is_counted_and_logged_and_harms_nobody(paquebot: Paquebot) -> 
     assert paquebot.send(JOE, [ALICE]).returncode == 0
     assert paquebot.metric(name, filter="t/shadow", phase="rcpt-to", response="reject") == before + 1
     assert paquebot.wait_for_log("filter.shadow", filter="t/shadow", response="reject")
+
+
+def test_what_a_filter_in_mode_junk_would_refuse_is_junk_and_counted(paquebot: Paquebot) -> None:
+    run = paquebot.send("joe@rude.test", [ALICE], content=b"Subject: rude\r\n\r\nrude letter\r\n")
+    assert run.returncode == 0
+    paquebot.wait_for(lambda: any(b"rude letter" in each for each in paquebot.delivered(ALICE, ".Junk")), "junk")
+    assert not [each for each in paquebot.delivered(ALICE) if b"rude letter" in each]
+    name = "paquebot_filter_responses_total"
+    assert paquebot.metric(name, filter="t/gentle", phase="mail-from", response="reject") == 1
 
 
 def test_filters_are_listed_with_their_places(paquebot: Paquebot) -> None:
