@@ -16,7 +16,7 @@ from paquebot_mta.config.reports import Subscriber
 from tests.support.fake_mx import FakeMx
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import ALICE, FAR, PaquebotSettings
-from tests.support.processes import run_command, wait_until
+from tests.support.processes import PeerProcess, run_command, wait_until
 
 pytestmark = pytest.mark.integration
 PROBE = Path(__file__).parents[1] / "conformance" / "filters" / "probe.py"
@@ -30,17 +30,36 @@ for line in sys.stdin:
 """
 
 
+LISTENER = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as listening, open(sys.argv[2], "ab", buffering=0) as copy:
+    listening.bind(sys.argv[1])
+    listening.listen()
+    connection, _ = listening.accept()
+    while data := connection.recv(65536):
+        copy.write(data)
+"""
+
+
 @pytest.fixture(scope="module")
 def filtered(directory: Path, settings: PaquebotSettings) -> Iterator[Paquebot]:
     ears = directory / "ears.py"
     ears.write_text(EARS)
     commands = {"probe": (str(PROBE), str(directory / "heard")), "ears": (str(ears), str(directory / "out"))}
     filters = {name: Filter(kind=Process(command=(sys.executable, *each))) for name, each in commands.items()}
-    reports = {"record": Subscriber(file=str(directory / "record"))}
+    reports = {
+        "record": Subscriber(file=str(directory / "record")),
+        "program": Subscriber(command=("/bin/sh", "-c", f"cat > {directory}/copied")),
+        "listener": Subscriber(socket=str(directory / "socket")),
+    }
     chosen = replace(
         settings, filters=filters, listener_filters=("probe",), relay_filters=("ears",), reports=reports
     )  # fmt: skip
-    with running_paquebot(directory / "filtered", chosen) as running:
+    listening = [sys.executable, "-c", LISTENER, str(directory / "socket"), str(directory / "listened")]
+    with (
+        PeerProcess(listening, directory / "listener.log"),
+        running_paquebot(directory / "filtered", chosen) as running,
+    ):
         running.expected_faults = ('"filter.crashed"',)
         yield running
 
@@ -73,6 +92,20 @@ def test_reports_are_recorded_in_order_and_can_be_replayed(filtered: Paquebot, d
     heard = (directory / "heard").read_text()
     assert told
     assert all(line in heard for line in told if "link-connect" in line)
+
+
+def _untimed(path: Path) -> list[list[str]]:
+    """Lines but for their times, which each subscriber's are of its own."""
+    lines = (line.split("|") for line in path.read_text().splitlines()) if path.exists() else ()
+    return [line[:3] + line[4:] for line in lines]
+
+
+def test_a_program_and_a_socket_are_told_what_the_file_is(filtered: Paquebot, directory: Path) -> None:
+    filtered.send("joe@else.test", [ALICE]).checked()
+    record = directory / "record"
+    wait_until(lambda: _untimed(directory / "copied") == _untimed(record), "the program's copy")
+    wait_until(lambda: _untimed(directory / "listened") == _untimed(record), "the listener's copy")
+    assert _events(directory / "listened", 5).count("link-disconnect") >= 1
 
 
 def test_a_filter_that_is_killed_costs_a_4yz_and_nothing_else(filtered: Paquebot, directory: Path) -> None:
