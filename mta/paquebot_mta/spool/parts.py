@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.spool.adopt import Adopter
@@ -175,20 +176,14 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
     space = SpaceWatch(disk, own.path, options, given.monotonic, given.notify)
     space.look()
     factory = SegmentFactory(disk, own, sealer, given.randbits)
-    committer = Committer(
-        CommitterParts(
-            disk, factory, ownership, options, files, given.clock, given.monotonic, space.release, circuit.observe
-        ),
-        loop,
-    )
+    clocks = (given.clock, given.monotonic)
+    committing = CommitterParts(disk, factory, ownership, options, files, *clocks, space.release, circuit.observe)
+    committer = Committer(committing, loop)
     log = Log(own, committer, circuit, loop, options.wait_seconds)
     index, cache, counts = Index(), FreshCache(options.cache_bytes), Counts()
     in_flight = InFlight(log, index, lambda: counts.generation)
     graves = watcher.adopter.graves
-
-    def new_private() -> PrivateMessage:
-        return PrivateMessage(disk, factory, sealer, ownership, given.clock)
-
+    new_private = partial(PrivateMessage, disk, factory, sealer, ownership, given.clock)
     return JournalParts(
         disk=disk,
         layout=layout,
@@ -214,13 +209,7 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         cache=cache,
         intake=Intake(log, index, cache, circuit, files, sealer, options.private_bytes, new_private),
         janitor=Janitor(
-            graves,
-            homes,
-            files,
-            ownership.check,
-            options.grave_seconds,
-            given.monotonic,
-            keep_intents=in_flight.keep,
+            graves, homes, files, ownership.check, options.grave_seconds, given.monotonic, keep_intents=in_flight.keep
         ),
         compactor=Compactor(disk, sealer, log, index, files, options),
         in_flight=in_flight,
