@@ -1,6 +1,9 @@
 """A next hop that refuses, drops, stalls or lies in each phase: an outcome for all, nothing lost, nothing doubled."""
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from msgspec.structs import replace
@@ -37,6 +40,24 @@ async def test_a_stall_defers_after_the_deadline(phase: str, extensions: tuple[s
     async with FakeMx(Script({phase: STALL}, extensions=extensions)) as mx, relay_rig(timeouts=HASTY) as rig:
         outcome = await rig.outcome(route_to(mx), make_task())
     assert isinstance(outcome, Deferred)
+    assert rig.reports("timeout", "link-disconnect") == ["timeout", "link-disconnect"]
+
+
+@pytest.mark.parametrize("said", [b"220-wait a moment ", b"220-more\r\n"], ids=["one-line", "many-lines"])
+async def test_a_reply_that_comes_byte_by_byte_has_one_deadline(said: bytes) -> None:
+    """Nobody who never ends a reply is waited for, however busy he is."""
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            for byte in itertools.cycle(said):
+                writer.write(bytes((byte,)))
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    route = route_to(server.sockets[0].getsockname()[1])
+    async with server, relay_rig(timeouts=impatient(banner=0.2)) as rig, asyncio.timeout(3):
+        assert isinstance(await rig.outcome(route, make_task()), Deferred)
     assert rig.reports("timeout", "link-disconnect") == ["timeout", "link-disconnect"]
 
 
