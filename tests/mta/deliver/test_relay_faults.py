@@ -47,17 +47,23 @@ async def test_a_stall_defers_after_the_deadline(phase: str, extensions: tuple[s
 async def test_a_reply_that_comes_byte_by_byte_has_one_deadline(said: bytes) -> None:
     """Nobody who never ends a reply is waited for, however busy he is."""
 
-    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    ended = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             for byte in itertools.cycle(said):
+                if reader.at_eof() or writer.is_closing():
+                    break
                 writer.write(bytes((byte,)))
-                await writer.drain()
                 await asyncio.sleep(0.01)
+        writer.close()
+        ended.set()
 
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     route = route_to(server.sockets[0].getsockname()[1])
     async with server, relay_rig(timeouts=impatient(banner=0.2)) as rig, asyncio.timeout(3):
         assert isinstance(await rig.outcome(route, make_task()), Deferred)
+        await ended.wait()
     assert rig.reports("timeout", "link-disconnect") == ["timeout", "link-disconnect"]
 
 
