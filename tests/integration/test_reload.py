@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from paquebot_mta.config.domains import Domain
+from paquebot_mta.config.listeners import Listener, ProxyProtocol, ServerTls
 from tests.support.certificates import CertificateAuthority
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import HOSTNAME, PaquebotSettings, configuration, maildirs
+from tests.support.processes import LOOPBACK, free_port
 from tests.support.smtp_client import SmtpClient
 
 pytestmark = pytest.mark.integration
+HEADER = b"PROXY TCP4 192.0.2.7 198.51.100.2 4711 25\r\n"
+PATIENCE_SECONDS = 0.5
+"""For a greeting that may never come."""
 
 
 @pytest.fixture
@@ -109,6 +118,86 @@ def test_a_bad_configuration_at_the_start_is_replaced_by_the_last_good_one(paque
     assert paquebot.config()["digest"] == digest
     assert paquebot.config()["rejectedDigest"]
     assert rcpt(paquebot, "alice@example.test") == "250"
+
+
+def test_a_listener_gets_a_proxy_and_then_tls_while_it_runs_and_none_is_lost(
+    directory: Path, settings: PaquebotSettings, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    gate = Listener(name="gate", address=LOOPBACK, port=free_port())
+    proxied = structs.replace(gate, proxy_protocol=ProxyProtocol(trusted=(f"{LOOPBACK}/32",)))
+    secure = structs.replace(gate, tls=ServerTls(mode="Implicit", certificates=("server",)))
+    settings = replace(settings, listeners=(gate,), workers=2)
+    with running_paquebot(directory / tmp_path.name, settings) as paquebot:
+        with SmtpClient(gate.port) as old, _asked_all_the_time(paquebot.ports.mx) as refused:
+            old.expect("220")
+            old.command("EHLO client.test", "250")
+            paquebot.change(listeners=(proxied,))
+            paquebot.wait_for(
+                lambda: _greets(gate.port, b"PROXY TCP4 192.0.2.7 198.51.100.2 4711 25\r\n"), "all workers"
+            )
+            paquebot.change(listeners=(secure,))
+            paquebot.wait_for(lambda: _speaks_tls(gate.port, authority), "all workers")
+            paquebot.change(listeners=(gate,))
+            paquebot.wait_for(lambda: _greets(gate.port), "all workers")
+            old.command("MAIL FROM:<joe@client.test>", "250")
+            old.command("RCPT TO:<alice@example.test>", "250")
+            old.command("DATA", "354")
+            old.send(b"Subject: through it all\r\n\r\nx\r\n.\r\n")
+            old.expect("250 2.0.0")
+        assert refused == []
+        paquebot.wait_for_delivered("alice@example.test", b"through it all")
+
+
+@contextmanager
+def _asked_all_the_time(port: int) -> Iterator[list[str]]:
+    """Connect again and again; yields what was said to those that weren't greeted."""
+    wrong: list[str] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(0.01):
+            try:
+                if not _greets(port, timeout_seconds=10.0):
+                    wrong.append("another greeting")
+            except (OSError, AssertionError) as error:
+                wrong.append(str(error))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield wrong
+    finally:
+        over.set()
+        thread.join()
+
+
+def _greets(port: int, header: bytes = b"", timeout_seconds: float = PATIENCE_SECONDS) -> bool:
+    """Whether several sessions, of whichever worker, are greeted."""
+    for _ in range(8):
+        with socket.create_connection((LOOPBACK, port), 5.0) as client:
+            client.sendall(header)
+            client.settimeout(timeout_seconds)
+            try:
+                if not client.recv(256).startswith(b"220 "):
+                    return False
+            except TimeoutError:
+                return False
+    return True
+
+
+def _speaks_tls(port: int, authority: CertificateAuthority) -> bool:
+    context = ssl.create_default_context(cafile=authority.path)
+    for _ in range(8):
+        try:
+            with (
+                socket.create_connection((LOOPBACK, port), 5.0) as client,
+                context.wrap_socket(client, server_hostname=HOSTNAME) as secured,
+            ):
+                if not secured.recv(256).startswith(b"220 "):
+                    return False
+        except ssl.SSLError:
+            return False
+    return True
 
 
 def _trusts(paquebot: Paquebot, authority: Path) -> bool:

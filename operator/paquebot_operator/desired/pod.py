@@ -3,7 +3,6 @@
 import hashlib
 from typing import Any
 
-from paquebot_operator.api.listeners import Listener
 from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.api.pods import Spread, Toleration
 from paquebot_operator.desired.container import (
@@ -58,15 +57,10 @@ def pod_template(service: MailService, context: Context, queue: Manifest | None)
 
 
 def _read_at_start(service: MailService) -> str:
-    """Changes with what a running MTA can't take over: how listeners listen, the kind of queue."""
-    listeners = [f"{each.name} {each.address} {each.port}{_first(each)}" for each in service.spec.listeners]
+    """Changes with what a running MTA can't take over: where listeners listen, the kind of queue."""
+    listeners = [f"{each.name} {each.address} {each.port}" for each in service.spec.listeners]
     text = "\n".join([service.spec.queue.backend, *listeners])
     return hashlib.sha256(text.encode()).hexdigest()[:_LABEL_CHARACTERS]
-
-
-def _first(listener: Listener) -> str:
-    """What comes before the SMTP of a session, and has the MTA take its connections otherwise from the start."""
-    return " tls" * (listener.tls.mode == "Implicit") + " proxy" * (listener.proxy_protocol is not None)
 
 
 def _security(service: MailService) -> Manifest:

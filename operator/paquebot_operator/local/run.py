@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from paquebot_mta.config.service import MtaConfig
 from paquebot_operator.compile.objects import ObjectKey
 from paquebot_operator.local.build import Build, Snapshot, build, snapshot
 from paquebot_operator.local.check import print_findings
@@ -16,6 +17,8 @@ from paquebot_operator.local.state import State, StateBusyError
 from paquebot_operator.local.welcome import welcome
 
 POLL_SECONDS = 0.5
+Places = frozenset[tuple[str, str, int]]
+"""Name, address and port of listeners."""
 
 
 @click.command("run")
@@ -31,6 +34,7 @@ def command(directory: Path, *, state: Path, workers: int, admin: str, service: 
     """Run the manifests in DIRECTORY on this machine, without a cluster.
 
     A change of the manifests is in force within a second; a mistake is named and the last good configuration stays.
+    Listeners that are new, gone or moved to another port need a new start, and this is said.
 
     Example: paquebot run examples/quickstart
     """
@@ -54,11 +58,16 @@ def _run(directory: Path, state: State, service: ObjectKey | None, admin: str, a
         if (code := wait_ready(child, admin)) is not None:
             return code
         click.echo("\n".join(welcome(first, state, admin)))
-        return _follow(directory, state, service, child, seen)
+        return _follow(directory, state, service, child, seen, _places(first.config))
 
 
 def _follow(
-    directory: Path, state: State, service: ObjectKey | None, child: subprocess.Popen[bytes], seen: Snapshot
+    directory: Path,
+    state: State,
+    service: ObjectKey | None,
+    child: subprocess.Popen[bytes],
+    seen: Snapshot,
+    bound: Places,
 ) -> int:
     """Recompile on change until the child ends; its exit code."""
     while (code := exited(child, POLL_SECONDS)) is None:
@@ -66,7 +75,7 @@ def _follow(
             now_there = snapshot(directory)
             if now_there != seen:
                 seen = now_there
-                _apply(build(directory, state, service, datetime.now(UTC)), state)
+                _apply(build(directory, state, service, datetime.now(UTC)), state, bound)
         except OSError as error:
             # The directory is away, or the disk full: the MTA goes on with what it has.
             click.echo(f"{directory}: {error.strerror}", err=True)
@@ -74,13 +83,21 @@ def _follow(
     return code
 
 
-def _apply(changed: Build, state: State) -> None:
+def _apply(changed: Build, state: State, bound: Places) -> None:
     _complain(changed)
     if changed.config is None:
         click.echo("The last good configuration stays in force.", err=True)
         return
     state.write(changed.files)
     click.echo(f"Configuration {changed.config.digest[:12]} written.", err=True)
+    moved = sorted({name for name, _, _ in bound ^ _places(changed.config)})
+    if moved:
+        click.echo(f"Listeners as they were until the next start: {', '.join(moved)}.", err=True)
+
+
+def _places(config: MtaConfig) -> Places:
+    """Where listeners listen: bound at the start, and never again."""
+    return frozenset((each.name, each.address, each.port) for each in config.service.listeners)
 
 
 def _complain(built: Build) -> None:

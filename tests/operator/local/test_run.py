@@ -107,8 +107,11 @@ def followed(directory: Path, state: State, monkeypatch: pytest.MonkeyPatch) -> 
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
     monkeypatch.setattr(run, "POLL_SECONDS", 0.02)
     seen = snapshot(directory)
-    run._apply(build(directory, state, None, NOW), state)
-    thread = threading.Thread(target=run._follow, args=(directory, state, None, child, seen))
+    first = build(directory, state, None, NOW)
+    assert first.config is not None
+    bound = run._places(first.config)
+    run._apply(first, state, bound)
+    thread = threading.Thread(target=run._follow, args=(directory, state, None, child, seen, bound))
     thread.start()
     try:
         yield
@@ -144,6 +147,22 @@ def test_changes_are_followed_and_mistakes_leave_the_last_good_configuration(
         assert domains_in(state) == {"example.test", "second.example"}
         write(manifests, service(), domain())
         eventually(state, {"example.test"})
+
+
+def test_a_listener_that_needs_a_new_start_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    manifests, state = tmp_path / "m", State(tmp_path / "s")
+
+    def apply(*listeners: Json) -> str:
+        write(manifests, service(listeners=list(listeners)), domain())
+        run._apply(build(manifests, state, None, NOW), state, bound)
+        return capfd.readouterr().err
+
+    mx = {"name": "mx", "port": 2525}
+    bound = frozenset({("mx", "0.0.0.0", 2525)})
+    assert "next start" not in apply(mx)
+    assert "next start" not in apply(mx | {"proxyProtocol": {"trusted": ["127.0.0.0/8"]}})
+    assert "until the next start: more." in apply(mx, {"name": "more", "port": 2526})
+    assert "until the next start: mx." in apply(mx | {"port": 2527})
 
 
 def test_an_mta_that_cannot_start_is_not_welcomed() -> None:
