@@ -182,8 +182,7 @@ class Dispatcher:
         """Start a task for each message that has due envelopes, as far as there is room."""
         self.last_run_at = self._clock()
         by_message: dict[Msgid, list[Evpid]] = {}
-        at_once = min(max(self._window // 10, FEWEST_AT_ONCE), STARTED_AT_ONCE)
-        for evpid in self.schedule.take(self.last_run_at, min(self._room(), at_once)):
+        for evpid in self.schedule.take(self.last_run_at, min(self._room(), self._at_once())):
             by_message.setdefault(msgid_of(evpid), []).append(evpid)
         self._active += sum(map(len, by_message.values()))
         if others := [msgid for msgid in by_message if msgid not in self._fresh]:
@@ -195,6 +194,9 @@ class Dispatcher:
     def _room(self) -> int:
         """How many envelopes more may be in flight: none while the queue could not keep what becomes of them."""
         return 0 if self._spool.trouble() else max(0, min(self._window, self._most_in_flight()) - self._active)
+
+    def _at_once(self) -> int:
+        return min(max(self._window // 10, FEWEST_AT_ONCE), STARTED_AT_ONCE)
 
     def _most_in_flight(self) -> int:
         return self._config().service.outbound.limits.in_flight
@@ -222,14 +224,16 @@ class Dispatcher:
         started = loop.time()
         await asyncio.sleep(0)
         took = loop.time() - started
-        self._adapt(took)
-        await asyncio.sleep(max(took, SHORTEST_REST_SECONDS))
+        rest = max(took, SHORTEST_REST_SECONDS)
+        await asyncio.sleep(rest)
+        self._adapt(loop.time() - started - rest)
 
     def _adapt(self, turn_seconds: float) -> None:
-        if turn_seconds <= LONGEST_TURN_SECONDS:
-            self._window = min(self._window + FEWEST_AT_ONCE, self._most_in_flight())
-        elif self._active <= self._window:  # else there are more than may be, and it takes a while until they end
-            self._window = max(self._window * 3 // 4, FEWEST_IN_FLIGHT)
+        """Step by step, each way: most of what is in flight may wait for dead hosts, and is not why turns are long."""
+        if turn_seconds > LONGEST_TURN_SECONDS:
+            self._window = min(self._window, max(self._active - FEWEST_AT_ONCE, FEWEST_IN_FLIGHT))
+        elif self._active + self._at_once() > self._window:
+            self._window = min(self._window + FEWEST_AT_ONCE // 2, self._most_in_flight())
 
     def _wake_within(self, seconds: float) -> None:
         """Make sure that the sleep ends in time; a timer that ends it early may stay, and is mostly there."""

@@ -239,6 +239,12 @@ async def started_together(scene: Scene, messages: int) -> list[int]:
     return [after - before for before, after in pairwise(found) if after > before]
 
 
+async def reached(ready: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10.0):
+        while not ready():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+
+
 async def test_what_is_due_at_once_is_started_in_parts_between_which_others_have_their_turn() -> None:
     async with running(always(LATER)) as scene:
         steps = await started_together(scene, 3 * module.STARTED_AT_ONCE)
@@ -269,6 +275,28 @@ async def test_next_hops_that_are_slow_let_more_be_in_flight() -> None:
         async with asyncio.timeout(10.0):
             await started_together(scene, messages)
         assert scene.dispatcher._active == messages
+        end.set()
+
+
+async def test_hosts_that_hang_keep_nobody_from_being_in_flight_though_turns_are_long() -> None:
+    end = asyncio.Event()
+
+    async def answer(task: Task) -> dict[Evpid, Outcome]:
+        if any("dead" in envelope.recipient for envelope in task.envelopes):
+            await end.wait()
+        else:
+            time.sleep(1.5 * module.LONGEST_TURN_SECONDS / module.FEWEST_AT_ONCE)  # noqa: ASYNC251 - as much work takes
+        return await always(LATER)(task)
+
+    async with running(answer) as scene:
+        for number in range(2 * module.FEWEST_IN_FLIGHT):
+            await scene.queue(to(f"user{number}@dead.test"))
+        await reached(lambda: scene.dispatcher._active == 2 * module.FEWEST_IN_FLIGHT)
+        others = 5 * module.FEWEST_AT_ONCE
+        for number in range(others):
+            await scene.queue(to(f"user{number}@remote.test"))
+        await reached(lambda: len(scene.results()) == others)
+        assert scene.dispatcher._window >= 2 * module.FEWEST_IN_FLIGHT - module.FEWEST_AT_ONCE
         end.set()
 
 
