@@ -43,6 +43,10 @@ class ConfigError(ValueError):
         return cls(first.path, first.reason, more)
 
 
+class PartlyInForceError(ConfigError):
+    """All of a configuration that can be is in force, but not the whole of it."""
+
+
 class Faults:
     """Collects faults while a document is checked."""
 

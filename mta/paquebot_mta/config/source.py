@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from paquebot_mta.config.codec import INDEX, SUFFIX, digest, load
 from paquebot_mta.config.directory import Signature, read_directory, signature, write_directory
-from paquebot_mta.config.errors import ConfigError
+from paquebot_mta.config.errors import ConfigError, PartlyInForceError
 from paquebot_mta.config.service import MtaConfig
 
 Apply = Callable[[MtaConfig], Awaitable[None]]
@@ -70,6 +70,7 @@ class DirectorySource:
         self._wall_clock = wall_clock
         self._monotonic = monotonic
         self._seen: Signature | None = None
+        self._is_partly_another = False  # than the status says: so that one is taken anew when it comes back
         self._in_force: tuple[Mapping[str, bytes], MtaConfig] | None = None
         self._unsaved: Mapping[str, bytes] | None = None
         self._save_at = 0.0
@@ -162,7 +163,7 @@ class DirectorySource:
             report(self.status)
 
     async def _try(self, files: Mapping[str, bytes], apply: Apply) -> None:
-        if _digest_of(files) == self.status.digest:
+        if _digest_of(files) == self.status.digest and not self._is_partly_another:
             # In force already: whatever was refused in between is gone.
             self.status = msgspec.structs.replace(self.status, rejected_digest="", rejected_reason="")
             return
@@ -170,8 +171,10 @@ class DirectorySource:
             config = await asyncio.to_thread(load, files)
             await apply(config)
         except Exception as error:  # whatever it is, the configuration in force stays in force
+            self._is_partly_another = self._is_partly_another or isinstance(error, PartlyInForceError)
             self._reject(files, error)
         else:
+            self._is_partly_another = False
             self._take(config)
             self._note_good(files, config)
 

@@ -10,13 +10,14 @@ from typing import Literal
 
 from paquebot_mta.accept.listener import Acceptor
 from paquebot_mta.admin.controls import HostEntry, RouteEntry
-from paquebot_mta.config.errors import ConfigError
+from paquebot_mta.config.errors import ConfigError, PartlyInForceError
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.deliver.pool import Network, describe_routes
 from paquebot_mta.deliver.settings import RouteInfo
 from paquebot_mta.dispatch.dispatcher import Dispatcher
 from paquebot_mta.dispatch.notifier import BounceNotifier
 from paquebot_mta.dispatch.settle import Settler
+from paquebot_mta.filter.lacking import lacking_programs, without
 from paquebot_mta.mail.chance import Chance
 from paquebot_mta.resolver.dns_resolver import DnsResolver
 from paquebot_mta.resolver.questions import Resolver
@@ -105,7 +106,21 @@ class Plant:
 
         Raises:
             ConfigError: it can't be built; nothing changed.
+            PartlyInForceError: this pod was made without a program of it; all else is in force.
         """
+        lacking = await asyncio.to_thread(lacking_programs, config)
+        if lacking:
+            config = without(lacking, config, self.live.config)
+        await self._replace(config)
+        if lacking:
+            names = ", ".join(sorted(lacking))
+            raise PartlyInForceError(
+                "service.filters",
+                f"this pod is older than {names} and has no container for it: until its successor is there, what would "
+                "ask it stays as it was; all else is in force",
+            )
+
+    async def _replace(self, config: MtaConfig) -> None:
         live = await asyncio.to_thread(build_live, config, self.filtering.running)
         before = self.live.config.service
         if config.service.resolver != before.resolver:

@@ -169,8 +169,10 @@ class Worker:
     async def _apply(self, config: MtaConfig) -> None:
         """Put a new configuration in force."""
         assert self._plant is not None, "changes are followed after the start"
-        await self._plant.replace(config)
-        self._output.configure(config.service.logging)
+        try:
+            await self._plant.replace(config)
+        finally:
+            self._output.configure(self._plant.config().service.logging)
 
     def _on_config(self, status: ConfigStatus) -> None:
         """A configuration was taken or refused."""
