@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 from tests.faults.ledger.plan import Kind
 from tests.faults.ledger.sink import SLOW_SECONDS, UNKNOWN, Arrival
@@ -50,7 +51,8 @@ class Account:
             for each process that a power loss hit, as INTENT records are synced some milliseconds late.
         notified_twice: of the duplicates, notifications; a process died between a notification and its result.
         unexplained: other duplicates whose earlier copy was brought by a process that nothing had struck around then,
-            and messages that were notified of though they could be delivered, or the other way round.
+            unless the later one was brought by who was paused before that and has just woken; and messages that were
+            notified of though they could be delivered, or the other way round.
         altered: copies whose body isn't what was sent.
         strangers: copies of what nobody sent.
         lost: acknowledged, and nothing became of it.
@@ -166,7 +168,23 @@ def _beyond_first(found: dict[str, list[Arrival]]) -> int:
 
 def _unexplained(groups: Iterable[list[Arrival]], points: Sequence[Point]) -> int:
     """Count copies that were followed by another one, though nothing happened to who brought them."""
-    return sum(not _was_struck(earlier, points) for group in groups for earlier in group[:-1])
+    pairs = (pair for group in groups for pair in pairwise(group))
+    return sum(not (_was_struck(earlier, points) or _woke_late(earlier, later, points)) for earlier, later in pairs)
+
+
+def _woke_late(earlier: Arrival, later: Arrival, points: Sequence[Point]) -> bool:
+    """Whether an heir brought the earlier copy while the later one's bringer was paused, which then went on.
+
+    Paused between its look at the owner block and the final dot, it finds the dot first: the window that no queue on a
+    shared volume can close. Its heir has found its INTENT, and counted it.
+    """
+    return any(
+        point.kind == "stop"
+        and later.by in point.hit
+        and later.by != earlier.by
+        and point.began_at <= earlier.at <= later.at <= point.ended_at + NEAR_SECONDS
+        for point in points
+    )
 
 
 def _uncountable(groups: Iterable[list[Arrival]], points: Sequence[Point]) -> int:

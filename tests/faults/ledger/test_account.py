@@ -64,6 +64,25 @@ def test_a_duplicate_is_not_explained_by_other_strikes(points: tuple[Point, ...]
     assert books(*TWICE, NOTICE, points=points, possible=1).unexplained == 1
 
 
+def test_a_duplicate_is_explained_by_a_pause_of_who_woke_and_sent_its_final_dot_after_its_heir() -> None:
+    paused = Point("stop", frozenset({"pod-1.test"}), 85.0, 102.5)
+    assert books(*TWICE, NOTICE, points=(paused,), possible=1).faults == ()
+    assert books(*TWICE, NOTICE, points=(paused,)).faults == ("uncounted duplicates",)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        Point("stop", frozenset({"pod-1.test"}), 100.5, 102.5),
+        Point("stop", frozenset({"pod-1.test"}), 85.0, 99.0),
+        Point("stop", frozenset({"pod-2.test"}), 85.0, 102.5),
+        Point("drain", frozenset({"pod-1.test"}), 85.0, 102.5),
+    ],
+)
+def test_a_duplicate_is_not_explained_by_other_pauses(point: Point) -> None:
+    assert books(*TWICE, NOTICE, points=(point,), possible=1).unexplained == 1
+
+
 @pytest.mark.parametrize("kind", ["kill", "error", "permissions"])
 def test_more_duplicates_than_were_counted_are_told(kind: Kind) -> None:
     assert books(*TWICE, NOTICE, points=(struck(kind),)).faults == ("uncounted duplicates",)
