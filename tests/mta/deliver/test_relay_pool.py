@@ -126,7 +126,8 @@ async def test_an_idle_connection_that_the_next_hop_closes_is_forgotten() -> Non
 async def test_closing_defers_what_waits_and_finishes_what_is_on_its_way() -> None:
     async with FakeMx(SLOW) as mx, relay_rig(limits=OutboundLimits(connections_per_route=1)) as rig:
         work = asyncio.create_task(deliver_many(rig, mx, 3))
-        await asyncio.sleep(0.01)
+        while not any("MAIL" in each.verbs() for each in mx.sessions):  # noqa: ASYNC110 - the peer has no event of it
+            await asyncio.sleep(0.001)
         await rig.pool.close()
         assert sorted(each.__name__ for each in await work) == ["Deferred", "Deferred", "Delivered"]
         assert isinstance(await rig.outcome(route_to(mx), make_task()), Delivered | Deferred)
