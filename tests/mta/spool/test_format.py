@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -136,9 +137,15 @@ def test_an_owner_block_is_read_back(name: str, epoch: int, beat: int) -> None:
     assert decode_owner(encode_claim(owner) + encode_beat(beat, goodbye=True).ljust(2048, b"\0")) == owner
 
 
+DECODERS: tuple[Callable[[bytes], object], ...] = (
+    records.decode_accepted, records.decode_results, records.decode_intended, records.decode_adopted,
+    records.decode_confirmed,
+)  # fmt: skip
+
+
 @given(st.binary(max_size=200))
 def test_payloads_from_a_damaged_volume_are_refused_or_typed(data: bytes) -> None:
-    for decode in (records.decode_accepted, records.decode_results, records.decode_intended, records.decode_adopted):
+    for decode in DECODERS:
         try:
             decode(data)
         except ValueError:
