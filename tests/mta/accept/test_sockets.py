@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import socket
+from typing import Any
 
 import pytest
 
-from paquebot_mta.accept.sockets import bind
+from paquebot_mta.accept import sockets
+from paquebot_mta.accept.link import LinkSession
+from paquebot_mta.accept.sockets import HandServer, bind
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
@@ -17,3 +22,61 @@ def test_all_addresses_of_ipv6_are_all_addresses_of_ipv4_too(family: int, host: 
         client.connect((host, listening.getsockname()[1]))
         accepted, _ = listening.accept()
         accepted.close()
+
+
+class Exhausted(socket.socket):
+    """Has no descriptor for the first connection that it could accept."""
+
+    tries = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        self.tries += 1
+        if self.tries == 1:
+            raise OSError(errno.EMFILE, "too many open files")
+        return super().accept()
+
+
+class Opened(LinkSession):
+    """Does nothing but note that it was opened."""
+
+    def __init__(self, opened: list[socket.socket]) -> None:
+        self._opened = opened
+
+    async def open_accepted(self, connection: socket.socket) -> None:
+        self._opened.append(connection)
+
+
+async def connected(listening: socket.socket) -> socket.socket:
+    client = socket.socket()
+    client.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(client, listening.getsockname())
+    return client
+
+
+async def test_who_comes_while_there_are_no_descriptors_waits_and_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "_PAUSE_SECONDS", 0.02)
+    listening, opened = Exhausted(), list[socket.socket]()
+    listening.bind(("127.0.0.1", 0))
+    server = HandServer(lambda: Opened(opened), listening)
+    with await connected(listening):
+        async with asyncio.timeout(5.0):
+            while not opened:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.005)
+    assert listening.tries >= 2
+    server.close()
+    server.close()
+    opened[0].close()
+
+
+async def test_an_end_while_there_are_no_descriptors_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "_PAUSE_SECONDS", 0.02)
+    listening, opened = Exhausted(), list[socket.socket]()
+    listening.bind(("127.0.0.1", 0))
+    server = HandServer(lambda: Opened(opened), listening)
+    with await connected(listening):
+        async with asyncio.timeout(5.0):
+            while not listening.tries:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.001)
+        await server.stop()
+        await asyncio.sleep(0.05)
+    assert (opened, listening.fileno()) == ([], -1)
