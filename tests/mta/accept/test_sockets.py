@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -53,11 +53,24 @@ async def connected(listening: socket.socket) -> socket.socket:
     return client
 
 
-async def test_who_comes_while_there_are_no_descriptors_waits_and_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+class Serving(NamedTuple):
+    """A server without descriptors, what it listens on, and what it has accepted in the end."""
+
+    listening: Exhausted
+    server: HandServer
+    opened: list[socket.socket]
+
+
+@pytest.fixture
+async def serving(monkeypatch: pytest.MonkeyPatch) -> Serving:
     monkeypatch.setattr(sockets, "_PAUSE_SECONDS", 0.02)
     listening, opened = Exhausted(), list[socket.socket]()
     listening.bind(("127.0.0.1", 0))
-    server = HandServer(lambda: Opened(opened), listening)
+    return Serving(listening, HandServer(lambda: Opened(opened), listening), opened)
+
+
+async def test_who_comes_while_there_are_no_descriptors_waits_and_is_served(serving: Serving) -> None:
+    listening, server, opened = serving
     with await connected(listening):
         async with asyncio.timeout(5.0):
             while not opened:  # noqa: ASYNC110 - nobody tells
@@ -68,11 +81,8 @@ async def test_who_comes_while_there_are_no_descriptors_waits_and_is_served(monk
     opened[0].close()
 
 
-async def test_an_end_while_there_are_no_descriptors_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "_PAUSE_SECONDS", 0.02)
-    listening, opened = Exhausted(), list[socket.socket]()
-    listening.bind(("127.0.0.1", 0))
-    server = HandServer(lambda: Opened(opened), listening)
+async def test_an_end_while_there_are_no_descriptors_is_one(serving: Serving) -> None:
+    listening, server, opened = serving
     with await connected(listening):
         async with asyncio.timeout(5.0):
             while not listening.tries:  # noqa: ASYNC110 - nobody tells
