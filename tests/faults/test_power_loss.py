@@ -106,8 +106,10 @@ def test_who_was_cut_off_young_is_known_to_be_dead_at_the_next_start(place: Path
     locks = [each.read_text() for each in volume.path.glob("spool/v1/pods/*/lock")]
     assert set(locks) == {this_machine()}
     after = PaquebotOnVolume(directory, volume.path, "paquebot_mta")
-    (opened,) = after.log_lines(event="queue.opened")
-    after.kill()
+    try:
+        (opened,) = after.wait_for_log("queue.opened")
+    finally:
+        after.kill()
     assert opened["messages"] == len(witness.acked) == 4
 
 

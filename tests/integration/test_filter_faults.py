@@ -130,4 +130,4 @@ def test_a_program_that_can_not_live_is_tried_less_and_less_often(filtered: Paqu
     (found,) = [each for each in json.loads(filtered.cli("show", "filters", "--json").stdout) if each["name"] == ENDS]
     assert "status 1" in found["trouble"]
     assert b"ends" in filtered.get("/readyz")[1]
-    assert filtered.is_ready(), "mail goes on without it"
+    filtered.wait_for(filtered.is_ready, "readiness without it, and with those that others ended", 30.0)
