@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.kube.images import project_image
+from tests.kube.programs import UnavailableError
 from tests.support.processes import CommandResult, run_command
 
 from .rendering import ROOT
@@ -33,11 +35,12 @@ IMPORT_ALL = (
 @pytest.fixture(scope="module")
 def archive() -> Path:
     """The image as tools/image builds it; minutes the first time, and nothing afterwards."""
-    done = subprocess.run([ROOT / "tools" / "image"], capture_output=True, text=True, timeout=1_400, check=False)
-    if done.returncode != 0 and os.getuid() != 0:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
+    try:
+        return project_image()
+    except UnavailableError as error:
+        if os.getuid() != 0:
+            pytest.skip(str(error))
+        raise
 
 
 @pytest.fixture(scope="module")

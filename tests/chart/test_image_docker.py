@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.kube.images import project_image
+from tests.support.bridge import compile_bridge
 from tests.support.processes import PeerProcess, find_program, peer_directory, run_command
 
 from .rendering import ROOT
@@ -26,6 +28,7 @@ class Docker:
     """A daemon's client."""
 
     def __init__(self, place: Path) -> None:
+        self.place = place
         self.socket = f"unix://{place}/socket"
 
     def run(self, *argv: str, timeout_seconds: float = 60.0) -> str:
@@ -62,19 +65,29 @@ def docker() -> Iterator[Docker]:
             yield found
 
 
+def _context(place: Path) -> Path:
+    """What the image is made of, and the bridge: the base has no compiler, and a fresh checkout nothing compiled."""
+    listed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for name in ["Dockerfile", ".dockerignore", *listed]:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, place / name)
+    compile_bridge(place / "bridge" / "bridge")
+    return place
+
+
 @pytest.fixture(scope="module")
 def built(docker: Docker) -> Docker:
     """The daemon with the image, on the base and with the settings that `tools/image` made for its own."""
-    made = subprocess.run([ROOT / "tools" / "image"], capture_output=True, text=True, timeout=900, check=False)
-    assert made.returncode == 0, made.stderr
-    place = Path(made.stdout.strip()).parent
+    place = project_image().parent
+    context = _context(docker.place / "context")
     base = max(place.glob("paquebot-base-*.tar"), key=lambda path: path.stat().st_mtime)
     docker.run("import", str(base), BASE)
     arguments = [f"--build-arg={name}={BASE}" for name in ("BASE", "COMPILER")]
     secrets = [f"--secret=id=pip,src={place / 'pip.conf'}"]
     if CERTIFICATES.exists():
         secrets.append(f"--secret=id=certificates,src={CERTIFICATES}")
-    docker.run("build", "--network=host", *secrets, *arguments, f"--tag={IMAGE}", str(ROOT), timeout_seconds=600.0)
+    docker.run("build", "--network=host", *secrets, *arguments, f"--tag={IMAGE}", str(context), timeout_seconds=600.0)
     return docker
 
 

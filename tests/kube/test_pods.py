@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import smtplib
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +23,6 @@ from .cluster import Cluster
 from .fixtures import RESTRICTED
 from .inside import PROBE
 
-IMAGE_TOOL = Path(__file__).resolve().parents[2] / "tools" / "image"
 CONTEXT = Context(image="paquebot:test", operator_namespace="paquebot-system")
 # A port below 1024, and maildirs on the queue's volume.
 SPEC: Json = {"listeners": [listener(port=25)], "pods": {"imagePullPolicy": "Never"}}
@@ -95,8 +92,7 @@ def _without_owner(manifest: Manifest) -> Manifest:
 @pytest.fixture(scope="module")
 def restricted(cluster: Cluster) -> Iterator[str]:
     """A namespace with Pod Security "restricted", on nodes that have the image."""
-    built = subprocess.run([IMAGE_TOOL], check=True, capture_output=True, text=True, timeout=500)
-    cluster.load_image(Path(built.stdout.strip()))
+    cluster.load_project_image()
     namespace = cluster.api.new_namespace(RESTRICTED)
     yield namespace
     cluster.api.kubectl("delete", "namespace", namespace, "--wait=false")

@@ -22,19 +22,17 @@ from paquebot_mta.filter.reports.subscribers import Subscribers
 from paquebot_mta.telemetry.bus import Bus
 from paquebot_mta.telemetry.events import TxReset
 from tests.mta.filter.process.stage import M, Notices, S, facts, probe, running, until
+from tests.support.bridge import compile_bridge
 from tests.support.processes import PeerProcess, peer_directory
 from tests.support.requirements import needs_programs
 
 pytestmark = [pytest.mark.integration, needs_programs("gcc")]
-SOURCE = Path(__file__).parents[4] / "bridge" / "bridge.c"
 
 
 @pytest.fixture(scope="module")
 def bridge() -> Iterator[Path]:
     with peer_directory() as directory:
-        target = directory / "bridge"
-        subprocess.run(["gcc", "-O1", "-static", "-Wall", "-Werror", "-o", target, SOURCE], check=True)
-        yield target
+        yield compile_bridge(directory / "bridge")
 
 
 @pytest.fixture
