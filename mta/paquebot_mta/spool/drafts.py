@@ -53,8 +53,7 @@ class Intake:
 
         def on_placed(record: Placed) -> None:
             placed.segment.live -= 1
-            if record.segment is not placed.segment:
-                record.segment.pins.add(placed.segment)
+            record.segment.pin([placed.segment])
 
         self.log.note([NewRecord(Kind.DONE, number, _VOID)], on_placed)
 

@@ -43,11 +43,11 @@ class InFlight:
         """
         entries = {evpid: self._index.get(msgid_of(evpid)) for evpid in self._evpids}
         evpids = tuple(evpid for evpid, entry in entries.items() if entry is not None)
-        segments = {entry.segment for entry in entries.values() if entry is not None}
+        segments = [entry.segment for entry in entries.values() if entry is not None]
 
         def on_settled(placed: Placed | None) -> None:
             if placed is not None:
-                placed.segment.pins |= segments - {placed.segment}
+                placed.segment.pin(segments)
 
         payload = encode(Intended(evpids, generation=self._generation()))
         intents = [NewRecord(Kind.INTENT, NO_MESSAGE, payload)] if evpids else []

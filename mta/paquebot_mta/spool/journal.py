@@ -81,7 +81,7 @@ class Journal:
 
         def on_settled(placed: Placed | None) -> None:
             if placed is not None:
-                placed.segment.pins.update(segment for segment in places if segment is not placed.segment)
+                placed.segment.pin(places)
 
         record = NewRecord(Kind.CONFIRMED, NO_MESSAGE, encode(Confirmed(tuple(msgids))))
         await self._parts.log.append([record], on_settled)

@@ -303,7 +303,7 @@ class Replay:
         """Note that a segment speaks of a message: of most the place is known already, so that only it is kept."""
         key = (incarnation or segment.home.incarnation, f"{msgid:08x}")
         before = {found.segment for found in self._copies(*key)}
-        segment.pins |= before - {segment}
+        segment.pin(before)
         if not before:
             self._mentions.setdefault(segment, set()).add(key)
 
@@ -357,7 +357,7 @@ class Replay:
         """A segment with results goes after the messages that they are about."""
         for segment, mentioned in self._mentions.items():
             for key in mentioned:
-                segment.pins.update(found.segment for found in self._copies(*key) if found.segment is not segment)
+                segment.pin(found.segment for found in self._copies(*key))
 
 
 def _check_accepted(record: Record, accepted: Accepted) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -94,6 +94,11 @@ class Segment:
     def path(self) -> str:
         """Path of the file."""
         return f"{self.home.path}/{segment_name(self.segment_id)}"
+
+    def pin(self, segments: Iterable["Segment"]) -> None:
+        """Stay until these have gone; one never waits for itself."""
+        self.pins.update(segments)
+        self.pins.discard(self)
 
 
 class SegmentFactory:

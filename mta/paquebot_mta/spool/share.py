@@ -152,7 +152,7 @@ async def _void(parts: JournalParts, copied: Sequence[Found]) -> None:
 
         def on_settled(placed: Placed | None, batch: Sequence[Found] = batch) -> None:
             if placed is not None:
-                placed.segment.pins.update(found.segment for found in batch)
+                placed.segment.pin(found.segment for found in batch)
 
         records = [
             NewRecord(Kind.DONE, int(found.msgid, 16), encode(Done(found.segment.home.incarnation))) for found in batch

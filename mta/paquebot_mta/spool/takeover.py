@@ -149,7 +149,7 @@ async def _log_adoption(parts: JournalParts, segments: Sequence[Segment]) -> Non
 
     def on_settled(placed: Placed | None) -> None:
         if placed is not None:
-            placed.segment.pins.update(segments)
+            placed.segment.pin(segments)
 
     adopted = sorted({segment.home.incarnation for segment in segments})
     payload = encode(Adopted(tuple(adopted), parts.counts.generation))

@@ -45,24 +45,18 @@ def _counts(found: Found, doubtful: Collection[str]) -> bool:
     home = found.segment.home
     record = home.confirmed.pop(found.msgid, None)
     if record is not None:
-        _pin(record, found.segment)
+        record.pin([found.segment])
     elif home.incarnation not in doubtful:
         home.unconfirmed[found.msgid] = found
         return False
     return True
 
 
-def _pin(record: Segment, segment: Segment) -> None:
-    if record is not segment:
-        record.pins.add(segment)
-
-
 def _pin_unread(home: Home, segments: Collection[Segment]) -> None:
     """What can't be read now may hold messages that CONFIRMED names."""
     unread = [segment for segment in segments if segment.unread]
     for record in home.confirmed.values():
-        for segment in unread:
-            _pin(record, segment)
+        record.pin(unread)
 
 
 def remembered(home: Home) -> dict[str, Found]:
