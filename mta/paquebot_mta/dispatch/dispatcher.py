@@ -205,10 +205,11 @@ class Dispatcher:
         """Wait for a wake-up, or until the next envelope is due; without room only the end of a task helps."""
         due_at = self.schedule.next_due()
         delay = LONGEST_SLEEP_SECONDS if due_at is None else due_at - self._clock()
-        if delay <= 0 and self._active < self._most_in_flight() and not self._spool.trouble():
+        troubled = bool(self._spool.trouble())
+        if delay <= 0 and self._active < self._most_in_flight() and not troubled:
             await self._give_way()
             return
-        shortest = TROUBLED_SLEEP_SECONDS if self._spool.trouble() else SHORTEST_SLEEP_SECONDS
+        shortest = TROUBLED_SLEEP_SECONDS if troubled else SHORTEST_SLEEP_SECONDS
         self._wake_within(min(max(delay, shortest), LONGEST_SLEEP_SECONDS))
         await self._wake.wait()
         if delay <= 0:
