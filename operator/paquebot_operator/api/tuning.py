@@ -163,7 +163,7 @@ class Limits(ApiValue, frozen=True, kw_only=True):
     max_header_bytes: Annotated[int, Meta(ge=16_384, le=16_777_216, description="Size of the header section.")] = (
         262_144
     )
-    command_timeout_seconds: Annotated[Seconds, Meta(description="Wait for a command.")] = 300
+    command_timeout_seconds: Annotated[Seconds, Meta(description="Wait for a whole command line.")] = 300
     data_timeout_seconds: Annotated[Seconds, Meta(description="Wait for a block of data.")] = 180
     min_data_bytes_per_second: Annotated[
         int, Meta(ge=0, le=1_000_000_000, description="Slower senders are disconnected; 0 is off.")
