@@ -250,6 +250,19 @@ class Served:
     async def finished(self) -> None:
         await self.until(lambda: self.acceptor.sessions == 0)
 
+    async def reset_while_committing(self, content_and_more: bytes) -> None:
+        """Send a message, the final dot included, and whatever follows it; be gone while it is committed."""
+        self.spool.may_commit.clear()
+        client = await self.greeted()
+        await client.envelope()
+        await client.ask("DATA")
+        await client.send(content_and_more)
+        await self.spool.committing.wait()
+        client.reset()
+        await asyncio.sleep(0.02)
+        self.spool.may_commit.set()
+        await self.finished()
+
     def reports(self) -> list[str]:
         """Give the report events as lines: name and fields."""
         return ["|".join((each.name, *each.fields())) for each in self.events if isinstance(each, Report)]

@@ -70,16 +70,7 @@ async def test_defect_03_a_half_close_never_disturbs_a_commit() -> None:
 
 async def test_defect_03_a_reset_never_disturbs_a_commit() -> None:
     async with serve() as served:
-        served.spool.may_commit.clear()
-        client = await served.greeted()
-        await client.envelope()
-        await client.ask("DATA")
-        await client.send(b"a: b\r\n\r\n.\r\n")
-        await served.spool.committing.wait()
-        client.reset()
-        await asyncio.sleep(0.02)
-        served.spool.may_commit.set()
-        await served.finished()
+        await served.reset_while_committing(b"a: b\r\n\r\n.\r\n")
         assert len(served.accepted) == 1
         assert [line.split("|")[0] for line in served.reports()[-3:]] == ["tx-commit", "tx-reset", "link-disconnect"]
 

@@ -21,16 +21,8 @@ FULL = Reply(452, "Insufficient system storage", "4.3.1")
 
 async def test_what_was_pipelined_before_a_reset_is_left_to_be_sent_again() -> None:
     async with serve() as served:
-        served.spool.may_commit.clear()
-        client = await served.greeted()
-        await client.envelope()
-        await client.ask("DATA")
-        await client.send(b"a: b\r\n\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<bob@example.test>\r\nBDAT 6 LAST\r\na: b\r\n")
-        await served.spool.committing.wait()
-        client.reset()
-        await asyncio.sleep(0.02)
-        served.spool.may_commit.set()
-        await served.finished()
+        left = b"MAIL FROM:<>\r\nRCPT TO:<bob@example.test>\r\nBDAT 6 LAST\r\na: b\r\n"
+        await served.reset_while_committing(b"a: b\r\n\r\n.\r\n" + left)
         assert len(served.accepted) == 1
 
 
