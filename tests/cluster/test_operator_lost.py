@@ -17,6 +17,7 @@ from .traffic import Traffic
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
+MOST_HANDOVERS = 6
 CHANGE_SECONDS = 60.0
 """The Lease of a dead operator is waited for (15 s), and that the cluster knows of its loss (8 s here)."""
 
@@ -38,6 +39,14 @@ def holder(release: Release) -> str:
     return str(lease["spec"].get("holderIdentity") or "").partition("_")[0]
 
 
+def hand_over(release: Release) -> None:
+    """End the operator that works; who comes in its place may be faster to the Lease than the one that waits."""
+    wait_until(lambda: bool(holder(release)), "some work", RETURN_SECONDS)
+    worker = holder(release)
+    release.delete("pod", worker)
+    wait_until(lambda: holder(release) not in {"", worker}, "another one's work", RETURN_SECONDS)
+
+
 def let_work_on_lost_node(release: Release) -> None:
     """Have the operator that works on the node that will be lost."""
 
@@ -49,9 +58,11 @@ def let_work_on_lost_node(release: Release) -> None:
     if not there():
         release.delete("pod", operators(release)[0]["metadata"]["name"])
     wait_until(lambda: bool(there()), "an operator there", RETURN_SECONDS)
-    if holder(release) not in there():
-        release.delete("pod", holder(release))
-    wait_until(lambda: holder(release) in there(), "its work", RETURN_SECONDS)
+    for _ in range(MOST_HANDOVERS):
+        if holder(release) in there():
+            return
+        hand_over(release)
+    raise AssertionError("the operator of the other node had the Lease again and again")
 
 
 def test_a_domain_comes_and_another_goes_while_a_node_is_lost(release: Release, pool: Pool) -> None:

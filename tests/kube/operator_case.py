@@ -86,6 +86,10 @@ class Case:
                 return each["status"], each["reason"], each.get("message", "")
         return "", "", ""
 
+    def ready_pods(self) -> int:
+        """How many pods the MailService says are ready."""
+        return int((self.get("MailService", SERVICE) or {}).get("status", {}).get("readyReplicas", 0))
+
     def is_programmed(self, name: str) -> bool:
         """Whether a MailDomain says that pods run it, of its newest generation."""
         found = self.get("MailDomain", name) or {}

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 from aiohttp import web
@@ -79,7 +80,7 @@ class Tamper:
         self.expired = 0
         self._plane = plane
         self._cut = threading.Event()
-        self._open: dict[int, web.BaseRequest] = {}
+        self._open: dict[asyncio.Task[None], web.BaseRequest] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         directory.mkdir(parents=True, exist_ok=True)
         self.kubeconfig = directory / f"tampered-{self.port}.kubeconfig"
@@ -114,8 +115,9 @@ class Tamper:
             try:
                 yield self
             finally:
-                for request in self._open.values():
+                for handler, request in self._open.items():
                     _abort(request)
+                    handler.cancel()
                 await runner.cleanup()
                 await asyncio.sleep(0.1)  # what was aborted ends by itself
 
@@ -133,14 +135,15 @@ class Tamper:
         if fate is Fate.NEVER_ARRIVES:
             _abort(request)
             return web.Response(status=502)
-        self._open[id(request)] = request
+        handler = cast("asyncio.Task[None]", asyncio.current_task())
+        self._open[handler] = request
         try:
             return await self._forward(request, asked, body, fate)
         except aiohttp.ClientError:
             _abort(request)
             return web.Response(status=502)
         finally:
-            del self._open[id(request)]
+            del self._open[handler]
 
     async def _forward(self, request: web.BaseRequest, asked: Asked, body: bytes, fate: Fate) -> web.StreamResponse:
         headers = {name: request.headers[name] for name in ("Accept", "Content-Type") if name in request.headers}

@@ -14,6 +14,7 @@ def test_a_domain_is_programmed_in_every_pod_and_removed_again(case: Case) -> No
         mirrored_pods(case.plane, case.namespace, SERVICE, 3) as pods,
     ):
         eventually(lambda: case.condition("MailService", SERVICE, "Ready")[0] == "True", "service ready")
+        eventually(lambda: case.ready_pods() == 3, "all pods ready")
         before = operator.writes()
         case.apply(mail_domain("one"))
         eventually(lambda: all("one.example.test" in pod.domains() for pod in pods), "all pods serve it")

@@ -38,6 +38,7 @@ def test_a_restart_with_nothing_changed_writes_nothing(case: Case) -> None:
         with running_operator(case.directory, case.plane, case.namespace) as operator:
             eventually(lambda: case.is_programmed("one") and case.is_programmed("two"), "programmed")
             eventually(lambda: case.condition("MailService", SERVICE, "Ready")[0] == "True", "ready")
+            eventually(lambda: case.ready_pods() == 2, "all pods")
             time.sleep(1.0)
             assert operator.end() == 0
         with running_operator(case.directory, case.plane, case.namespace) as operator:

@@ -34,7 +34,7 @@ def test_a_pod_that_never_acknowledges_holds_up_no_other(case: Case) -> None:
         mirrored_pods(case.plane, case.namespace, SERVICE, 2) as (good, deaf),
         running_operator(case.directory, case.plane, case.namespace) as operator,
     ):
-        eventually(lambda: is_ready(case), "ready")
+        eventually(lambda: is_ready(case) and case.ready_pods() == 2, "ready")
         deaf.deaf = True
         before = operator.writes().get("patch pods", 0)
         case.apply(mail_domain("one"))
