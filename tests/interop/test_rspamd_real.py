@@ -46,6 +46,7 @@ def known(user: str = "") -> Facts:
         endpoint="mx",
         client_address="192.0.2.1",
         client_name="mail.else.test",
+        fcrdns="pass",
         hostname="mx.example.test",
         helo="client.else.test",
         user=user,

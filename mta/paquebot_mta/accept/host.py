@@ -12,7 +12,7 @@ from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.bus import Emit
 
 LookupName = Callable[[str], Awaitable[tuple[str, Literal["pass", "fail", "error"]]]]
-"""Gives the verified reverse name of an address, and how the check ended (``fcrdns``)."""
+"""Gives the reverse name of an address, and how its check ended (``fcrdns``): verified is only what passed."""
 Hook = Callable[..., Awaitable[object]]
 """A coroutine method ``handle_<NAME>(server, session, envelope, ...)`` of a handler, as aiosmtpd calls it."""
 

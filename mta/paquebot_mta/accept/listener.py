@@ -53,7 +53,7 @@ class Acceptor:
             on_accepted: told of each durable message, on the event loop.
             clock: seconds since 1970.
             randbits: for ids and delays.
-            lookup_name: verified reverse name of a client, None asks nobody.
+            lookup_name: reverse name of a client and whether it is verified, None asks nobody.
             authenticator: instead of the password check against the credentials tables.
             memory: part of the memory limit that is used, 0 to 1; None measures the container.
         """

@@ -249,7 +249,7 @@ class Receiver:
             session=session.id,
             helo=session.host_name or "",
             client_address=session.client_address,
-            client_name=session.client_name,
+            client_name=session.verified_name,
             listener=listener.name,
             tag=listener.tag,
             user=session.user,

@@ -13,6 +13,7 @@ from paquebot_mta.expand.results import Facts
 from paquebot_mta.mail.commands import Mail, Recipient
 from paquebot_mta.mail.envelope import Envelope
 from paquebot_mta.mail.ids import Evpid, Msgid, SessionId
+from paquebot_mta.resolver.reverse import UNKNOWN_NAME
 from paquebot_mta.spool.store import Draft
 
 
@@ -22,7 +23,7 @@ class SessionState(BaseSession):
     Attributes:
         id: of all its events.
         client_address: ``192.0.2.1``, ``2001:db8::1`` or ``local``.
-        client_name, fcrdns: verified reverse name, and how the check ended.
+        client_name, fcrdns: reverse name as whoever owns the address chose it, and whether it leads back there.
         source, destination: both ends as reports spell them.
         local_address: where the client came to, as ``client_address`` is spelled; empty for a unix socket.
         family: of the connection.
@@ -37,7 +38,7 @@ class SessionState(BaseSession):
         super().__init__(loop)
         self.id = session_id
         self.client_address = "local"
-        self.client_name = "<unknown>"
+        self.client_name = UNKNOWN_NAME
         self.fcrdns: Literal["pass", "fail", "error"] = "error"
         self.source = self.destination = self.local_address = ""
         self.family: Literal["inet4", "inet6", "unix"] = "unix"
@@ -67,11 +68,16 @@ class SessionState(BaseSession):
         base = "LMTP" if self.method == "LHLO" else "ESMTP" if self.method == "EHLO" else "SMTP"
         return base + ("S" if self.tls_version else "") + ("A" if self.user else "")
 
+    @property
+    def verified_name(self) -> str:
+        """The reverse name if it leads back to the client: nothing may be granted by another one."""
+        return self.client_name if self.fcrdns == "pass" else UNKNOWN_NAME
+
     def facts(self, tag: str) -> Facts:
         """What rules may know."""
         return Facts(
             self.client_address,
-            self.client_name,
+            self.verified_name,
             self.host_name or "",
             tag,
             self.user,

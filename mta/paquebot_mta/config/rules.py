@@ -35,7 +35,7 @@ class From(Value, frozen=True, kw_only=True):
         local: this machine: loopback or unix socket, and mail that we make ourselves.
         auth: authenticated; ``users`` narrows it.
         networks: client's address in these networks (service ``netaddr``).
-        rdns: client's verified reverse name.
+        rdns: client's verified reverse name; never holds, negated or not, for a client without one.
     """
 
     any: bool = False

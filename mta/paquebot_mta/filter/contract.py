@@ -17,7 +17,7 @@ class Facts:
 
     Attributes:
         client_address: ``192.0.2.1``, ``2001:db8::1`` or ``local``; client_port: 0 for a unix socket.
-        client_name: verified reverse name, ``<unknown>`` without one; fcrdns: how the check ended.
+        client_name: reverse name, ``<unknown>`` without one; fcrdns: ``pass`` if it is verified.
         hostname: our name in the banner; local_address: where the client came to.
         helo: name given, empty before; method: HELO, EHLO, LHLO or empty.
         user: authenticated name, empty if none. tls: ``TLSv1.3:CIPHER:BITS``, empty without.

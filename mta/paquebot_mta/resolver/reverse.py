@@ -1,4 +1,4 @@
-"""The name of a client's address, believed only if the name points back (forward-confirmed reverse DNS)."""
+"""The name of a client's address, and whether the name points back (forward-confirmed reverse DNS)."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -17,7 +17,8 @@ async def forward_confirmed_name(resolver: Resolver, address: str) -> tuple[str,
 
     Returns:
         The confirmed name and ``pass``; the first name and ``fail`` if none points back; ``<unknown>`` and ``fail``
-        if there is no name; ``error`` if DNS gave no answer. A name is a plain host name, whatever DNS holds.
+        if there is no name; ``error`` if DNS gave no answer. A name is a plain host name, whatever DNS holds. Without
+        ``pass`` it is only what the address's owner wrote: to be shown, never to be trusted.
     """
     try:
         parsed = _unmapped(address)

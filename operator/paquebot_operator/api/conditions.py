@@ -24,7 +24,7 @@ class Criteria(ApiValue, frozen=True, kw_only=True):
 
     fcrdns: Annotated[Flag | None, Meta(description="The client's reverse name leads back to its address.")] = None
     has_rdns: Annotated[Flag | None, Meta(description="The client has a reverse name.")] = None
-    rdns: Annotated[Pattern | None, Meta(description="The client's reverse name.")] = None
+    rdns: Annotated[Pattern | None, Meta(description="The client's reverse name, true or not (see fcrdns).")] = None
     src: Annotated[Pattern | None, Meta(description="The client's address, in these networks.")] = None
     helo: Annotated[Pattern | None, Meta(description="Name given in HELO or EHLO; from phase Helo on.")] = None
     auth: Annotated[Authenticated | None, Meta(description="The session is authenticated; from MailFrom on.")] = None

@@ -64,7 +64,10 @@ class From(ApiValue, frozen=True, kw_only=True):
     local: Annotated[Flag | None, Meta(description="Loopback, a unix socket, or mail made by the service.")] = None
     authenticated: Annotated[Authenticated | None, Meta(description="Authenticated sessions.")] = None
     networks: Annotated[Pattern | None, Meta(description="The client's address is in these networks.")] = None
-    rdns: Annotated[Pattern | None, Meta(description="The client's verified reverse name.")] = None
+    rdns: Annotated[
+        Pattern | None,
+        Meta(description="The client's verified reverse name; never holds, negated or not, if it leads elsewhere."),
+    ] = None
 
 
 class For(ApiValue, frozen=True, kw_only=True):

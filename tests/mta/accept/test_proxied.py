@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import struct
+from typing import Literal
 
 import pytest
 import uvloop
@@ -53,6 +54,25 @@ async def test_the_address_of_the_client_is_the_headers(header: bytes, address: 
         assert message.client_address == facts.client_address == address
         assert [each.source for each in served.of(LinkConnect)] == [source]
         assert not facts.local
+
+
+@pytest.mark.parametrize(
+    ("fcrdns", "believed"), [("pass", "mail.trusted.example"), ("fail", "<unknown>"), ("error", "<unknown>")]
+)
+async def test_rules_know_only_names_that_lead_back(fcrdns: Literal["pass", "fail", "error"], believed: str) -> None:
+    async def lookup_name(address: str) -> tuple[str, Literal["pass", "fail", "error"]]:
+        return ("mail.trusted.example", fcrdns)
+
+    async with serve(PLAIN, lookup_name=lookup_name) as served:
+        client = await through(served, TEXT)
+        await client.greet()
+        await client.envelope()
+        await client.data(b"a: b\r\n\r\n.\r\n")
+        ((message, content),) = served.spool.stored.values()
+        assert served.rules.asked[0][0].client_name == message.client_name == believed
+        # What is shown is what DNS says, beside what it is worth.
+        assert content.startswith(b"Received: from client.example (mail.trusted.example [192.0.2.7])")
+        assert [(each.rdns, each.fcrdns) for each in served.of(LinkConnect)] == [("mail.trusted.example", fcrdns)]
 
 
 async def test_limits_count_the_clients_behind_the_proxy() -> None:

@@ -21,7 +21,8 @@ def session_macros(facts: Facts, hostname: str) -> dict[str, str]:
         "client_addr": address,
         "client_name": name,
         "client_port": str(facts.client_port),
-        "client_ptr": name,
+        "client_ptr": "localhost" if local else _or_address(facts.client_name, facts),
+        "client_resolve": "OK" if local else _resolved(facts),
         "_": f"{name} [{address}]",
     }
 
@@ -59,5 +60,16 @@ def recipient_macros(facts: Facts, recipient: str) -> dict[str, str]:
 
 
 def client_name(facts: Facts) -> str:
-    """Give the client's name, its address in brackets if it has none."""
-    return f"[{facts.client_address}]" if facts.client_name.startswith("<") else facts.client_name
+    """Give the client's verified name, its address in brackets if it has none: milters believe what they are told."""
+    return _or_address(facts.client_name if facts.fcrdns == "pass" else "<unknown>", facts)
+
+
+def _resolved(facts: Facts) -> str:
+    """Say what became of the reverse name, as Sendmail does: a name that leads elsewhere is forged."""
+    if facts.fcrdns == "fail":
+        return "FAIL" if facts.client_name.startswith("<") else "FORGED"
+    return "OK" if facts.fcrdns == "pass" else "TEMP"
+
+
+def _or_address(name: str, facts: Facts) -> str:
+    return f"[{facts.client_address}]" if name.startswith("<") else name

@@ -19,7 +19,7 @@ def request_fields(facts: Facts, *, hostname: str, password: str) -> list[tuple[
     version, cipher, bits = [*facts.tls.split(":"), "", "", ""][:3]
     single = {
         "IP": "" if facts.client_address == "local" else facts.client_address,
-        "Hostname": "" if facts.client_name.startswith("<") else facts.client_name,
+        "Hostname": _verified_name(facts),
         "Helo": facts.helo,
         "From": f"<{facts.reverse_path or ''}>",
         "User": facts.user,
@@ -34,6 +34,11 @@ def request_fields(facts: Facts, *, hostname: str, password: str) -> list[tuple[
     if len(facts.recipients) == 1:
         fields.append(("Deliver-To", clean(facts.recipients[0])))
     return fields + [("Rcpt", clean(f"<{each}>")) for each in facts.recipients[:MAX_RECIPIENTS]]
+
+
+def _verified_name(facts: Facts) -> str:
+    """Give the client's name only if it leads back: there is no field to say that it doesn't."""
+    return "" if facts.fcrdns != "pass" or facts.client_name.startswith("<") else facts.client_name
 
 
 def clean(value: str) -> str:

@@ -16,7 +16,7 @@ from .scripted import ScriptedMilter, asked
 
 LETTER = b"From: joe@else.test\r\nSubject:  two\r\n spaces\r\nnonsense\r\n\r\nhello\r\n.dot\r\n"
 JOE, BOB = "joe@else.test", "bob@example.test"
-NAMES = {"client_name": "mail.else.test", "hostname": "mx.example.test"}
+NAMES = {"client_name": "mail.else.test", "fcrdns": "pass", "hostname": "mx.example.test"}
 
 
 def known(**more: object) -> Facts:
@@ -73,6 +73,7 @@ async def test_macros_are_told_with_their_steps() -> None:
         "{client_name}": "mail.else.test",
         "{client_port}": "4711",
         "{client_ptr}": "mail.else.test",
+        "{client_resolve}": "OK",
         "_": "mail.else.test [192.0.2.1]",
     }
     assert script.macros(b"M").items() >= {"{auth_authen}": "joe", "{cipher}": "AES", "{mail_addr}": JOE}.items()
@@ -87,6 +88,21 @@ async def test_a_program_of_this_machine_is_told_as_loopback_and_ipv6_as_ipv6() 
         milter.forget(SESSION)
         await milter.decide("connect", facts("2001:db8::1"), "")
     assert script.data(b"C") == [b"localhost\x004\0\x00127.0.0.1\x00", b"[2001:db8::1]\x006\x12\x672001:db8::1\x00"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fcrdns", "resolve"),
+    [("mail.else.test", "fail", "FORGED"), ("mail.else.test", "error", "TEMP"), ("<unknown>", "fail", "FAIL")],
+)
+async def test_a_name_that_does_not_lead_back_is_no_name_to_a_milter(name: str, fcrdns: str, resolve: str) -> None:
+    script = ScriptedMilter()
+    async with asked(script) as milter:
+        await milter.decide("connect", facts("192.0.2.1", SESSION, client_name=name, fcrdns=fcrdns), "")
+    assert script.data(b"C") == [b"[192.0.2.1]\x004\x12\x67192.0.2.1\x00"]
+    macros = script.macros(b"C")
+    assert (macros["{client_name}"], macros["{client_resolve}"]) == ("[192.0.2.1]", resolve)
+    assert macros["{client_ptr}"] == ("[192.0.2.1]" if name == "<unknown>" else name)
+    assert macros["_"] == "[192.0.2.1] [192.0.2.1]"
 
 
 async def test_a_milter_that_is_asked_late_is_told_what_it_missed() -> None:

@@ -25,6 +25,7 @@ KNOWN = facts(
     reverse_path="joe@else.test",
     recipients=["bob@example.test"],
     client_name="mail.else.test",
+    fcrdns="pass",
     hostname="mx.example.test",
     tls="TLSv1.3:TLS_AES_256_GCM_SHA384:256",
 )
@@ -98,6 +99,14 @@ async def test_the_whole_message_and_what_is_known_of_it_are_told() -> None:
         "Deliver-To: bob@example.test", "Password: secret", "TLS-Version: TLSv1.3",
     } <= set(stub.fields())  # fmt: skip
     assert not any(field.startswith("User:") for field in stub.fields())
+
+
+@pytest.mark.parametrize("fcrdns", ["fail", "error"])
+async def test_a_name_that_does_not_lead_back_is_not_told(fcrdns: str) -> None:
+    stub = Stub(http(FINE))
+    async with asking(stub.serve) as rspamd:
+        await rspamd.judge(facts(client_name="mail.else.test", fcrdns=fcrdns), MemoryContent(LETTER))
+    assert not any(field.startswith("Hostname:") for field in stub.fields())
 
 
 async def test_each_recipient_and_the_user_are_told() -> None:
