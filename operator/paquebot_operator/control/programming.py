@@ -25,6 +25,7 @@ class Programming:
         self._waiting: dict[ObjectKey, int] = {}
         self._numbers: dict[str, int] = {}
         self._number = 0
+        self._wanted = ""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -39,7 +40,13 @@ class Programming:
         return set(self._waiting)
 
     def want(self, digest: str, entries: Mapping[ObjectKey, Entry]) -> set[ObjectKey]:
-        """Take a configuration as the one that pods should run; the MailDomains whose entry is another than before."""
+        """Take a configuration as the one that pods should run; the MailDomains whose entry is another than before.
+
+        What it was already costs nothing.
+        """
+        if digest == self._wanted and entries == self._entries:
+            return set()
+        self._wanted = digest
         self._number += 1
         self._numbers[digest] = self._number
         changed = {key for key, entry in entries.items() if self._entries.get(key) != entry}

@@ -217,8 +217,9 @@ class ServiceLoop:
         state = self.state
         if wanted != state.wanted:
             state.wanted = wanted
-            state.programming.want(wanted, compiled.entries)
             self._changed_at = since if self._changed_at is None else self._changed_at
+        # Equal bytes may be another MailDomain's: one was renamed, or the heir of a claim says the same.
+        state.programming.want(wanted, compiled.entries)
         state.rollout.want(wanted, is_new=since is not None)
         state.programming.serve(state.rollout.running())
 
