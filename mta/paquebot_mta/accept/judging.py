@@ -12,7 +12,6 @@ from paquebot_mta.accept.transaction import TransactionSession
 from paquebot_mta.filter.chain import GO_ON, Verdict
 from paquebot_mta.filter.decisions import JUNK, Junk, Reject
 from paquebot_mta.filter.hold import HoldError
-from paquebot_mta.mail.reply import Reply
 from paquebot_mta.spool.store import SpoolError
 from paquebot_mta.telemetry.events import Attempt, Notice
 
@@ -80,7 +79,7 @@ class JudgingSession(TransactionSession):
             if isinstance(verdict.decision, Junk):
                 part.junk = True
             if verdict.refusal is not None:
-                part.refusal = _for_some(verdict.refusal)
+                part.refusal = verdict.refusal
                 refusals.append(verdict)
         if refusals and not self._wanted():
             return refusals[0]
@@ -122,8 +121,3 @@ def refused_by(verdict: Verdict) -> Attempt:
     if verdict.failed:
         return Attempt(direction="in", outcome="fault", fault="filter")
     return Attempt(direction="in", outcome="policy_rejected")
-
-
-def _for_some(reply: Reply) -> Reply:
-    """A domain's filters can't end a session that is not only theirs."""
-    return Reply(451, reply.text, "4.7.1") if reply.code == 421 else reply

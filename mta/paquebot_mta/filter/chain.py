@@ -23,6 +23,7 @@ from paquebot_mta.filter.decisions import (
     Reject,
     Rewrite,
     Say,
+    staying,
 )
 from paquebot_mta.filter.together import MayMind, may_mind
 from paquebot_mta.mail.reply import Reply
@@ -120,13 +121,19 @@ class Chain:
 
     Attributes:
         members: in order.
+
+    Args:
+        hangs_up: whether they may end sessions; a domain's may not, for a session is not only theirs.
     """
 
-    def __init__(self, members: tuple[Member, ...], emit: Emit, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, members: tuple[Member, ...], emit: Emit, monotonic: Callable[[], float], *, hangs_up: bool = True
+    ) -> None:
         """Sort the members by phase, once."""
         self.members = members
         self._emit = emit
         self._monotonic = monotonic
+        self._hangs_up = hangs_up
         self._by_phase: dict[Phase, tuple[_Run, ...]] = {
             phase: _runs_of([each for each in members if each.late or phase in each.filter.phases], phase)
             for phase in PHASES
@@ -223,9 +230,15 @@ class Chain:
             return Verdict(PROCEED, member.name)
         if member.mode == "Junk" and isinstance(decision, Reject | Disconnect):
             return Verdict(JUNK, member.name)
-        if isinstance(decision, Reject) and decision.reply.code == 421:  # RFC 5321, 3.8: whoever says 421 hangs up
-            return Verdict(Disconnect(decision.reply), member.name, reason=member.reason)
+        if isinstance(decision, Reject | Disconnect):
+            decision = self._refused(decision)
         return Verdict(decision, member.name, reason=member.reason)
+
+    def _refused(self, refusal: Reject | Disconnect) -> Reject | Disconnect:
+        """Hang up or not: whoever says 421 does (RFC 5321, 3.8), if this chain may."""
+        if not self._hangs_up:
+            return staying(refusal)
+        return Disconnect(refusal.reply) if refusal.reply.code == 421 else refusal
 
     def _say(self, member: Member, facts: Facts, said: Say) -> None:
         self._emit(

@@ -53,3 +53,9 @@ Decision = Proceed | Junk | Rewrite | Reject | Disconnect | Bypass | Say
 PROCEED: Final = Proceed()
 JUNK: Final = Junk()
 BYPASS: Final = Bypass()
+
+
+def staying(refusal: Reject | Disconnect) -> Reject:
+    """Give what becomes of a refusal where nobody may hang up; 421 is for those who do (RFC 5321, 3.8)."""
+    reply = refusal.reply
+    return Reject(Reply(451, reply.text, "4.7.1") if reply.code == 421 else reply)

@@ -72,7 +72,9 @@ class Plan:
         self.on_idle: Callable[[], None] = lambda: None
         self._tools = tools
         domains = {
-            name: self._chain(domain.filters, settings) for name, domain in settings.domains.items() if domain.filters
+            name: self._chain(domain.filters, settings, hangs_up=False)
+            for name, domain in settings.domains.items()
+            if domain.filters
         }
         self.screens = {
             listener.name: Screen(self, self._chain(listener.filters, settings), domains, tools)
@@ -80,10 +82,10 @@ class Plan:
             if listener.filters or domains
         }
 
-    def _chain(self, names: tuple[str, ...], settings: MtaConfig) -> Chain:
+    def _chain(self, names: tuple[str, ...], settings: MtaConfig, *, hangs_up: bool = True) -> Chain:
         flat = open_chains(names, settings.service.filters)
         members = tuple(self._member(name, settings.service.filters[name]) for name in flat)
-        return Chain(members, self._tools.bus.emit, self._tools.monotonic)
+        return Chain(members, self._tools.bus.emit, self._tools.monotonic, hangs_up=hangs_up)
 
     def _member(self, name: str, each: config.Filter) -> Member:
         kind = each.kind

@@ -4,7 +4,7 @@ import pytest
 
 from paquebot_mta.config.listeners import Listener
 from paquebot_mta.filter.contract import NO_CHANGES, Changes
-from paquebot_mta.filter.decisions import JUNK, PROCEED, Decision, Reject
+from paquebot_mta.filter.decisions import JUNK, PROCEED, Decision, Disconnect, Reject
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import QueueEvent
 from tests.mta.accept.filters import Filters, Scripted, action, builtin
@@ -66,6 +66,49 @@ async def test_a_refusal_at_rcpt_is_that_recipient_s() -> None:
         assert await client.ask("RCPT TO:<alice@example.test>") == "550 5.7.1 no"
         assert (await client.ask(f"RCPT TO:<postmaster@{OURS}>"))[:3] == "250"
         assert (await client.data(LETTER))[:3] == "250"
+
+
+BUSY = Reply(421, "busy", "4.7.0")
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        (Disconnect(Reply(550, "go away", "5.7.1")), "550 5.7.1 go away"),
+        (Disconnect(BUSY), "451 4.7.1 busy"),
+        (Reject(BUSY), "451 4.7.1 busy"),
+    ],
+)
+@pytest.mark.parametrize("phase", ["rcpt-to", "data", "commit", "content"])
+async def test_a_domain_s_filter_never_ends_a_session(phase: str, decision: Reject | Disconnect, said: str) -> None:
+    """Recipients of others may have been accepted, and whatever the client has for others comes over it, too."""
+    judging = phase == "content"
+    phases = () if judging else (phase,)
+    own = Scripted(phases, lambda *_: decision, (lambda _: (decision, NO_CHANGES)) if judging else None)  # type: ignore[arg-type]
+    async with serve(screens=of_domain(own)) as served:
+        client = await served.greeted()
+        await client.ask("MAIL FROM:<a@b.test>")
+        reply = await client.ask("RCPT TO:<alice@example.test>")
+        if phase != "rcpt-to":
+            reply = await client.ask("DATA")
+        if reply.startswith("354"):
+            await client.send(LETTER)
+            reply = await client.reply()
+        assert reply == said
+        await client.ask("RSET")
+        await client.envelope(f"postmaster@{OURS}")
+        assert (await client.data(LETTER))[:3] == "250"
+
+
+async def test_over_lmtp_a_domain_s_421_is_a_451_for_its_recipients() -> None:
+    async with serve(
+        Listener(name="mx", role="LMTP"), screens=of_domain(Scripted(("commit",), lambda *_: Reject(BUSY)))
+    ) as served:
+        client = await served.connect()
+        await client.reply()
+        await client.ask("LHLO client.example")
+        await client.envelope("alice@example.test", f"postmaster@{OURS}")
+        assert [await client.data(LETTER), (await client.reply())[:3]] == ["451 4.7.1 busy", "250"]
 
 
 @pytest.mark.parametrize("phase", ["data", "commit"])
