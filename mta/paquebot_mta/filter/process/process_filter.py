@@ -21,8 +21,9 @@ from paquebot_mta.filter.tools import Places, Tools
 from paquebot_mta.mail.ids import SessionId
 from paquebot_mta.telemetry.bus import Handler
 
-UNREGISTERED_PHASES: Final[frozenset[Phase]] = frozenset({"mail-from"})
-"""Where a filter that never registered is asked, and fails: no mail passes it by, and clients come again."""
+UNREGISTERED_PHASES: Final[frozenset[Phase]] = frozenset({"mail-from", "rcpt-to"})
+"""Where a filter that never registered is asked, and fails: no mail passes it by, and clients come again. A domain's
+filter is asked about nothing before its first recipient."""
 START_SECONDS: Final = 3.0
 """How long ``start`` waits for the first registration; then it goes on in the background: a bridge may come up late."""
 

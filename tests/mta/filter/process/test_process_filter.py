@@ -110,7 +110,7 @@ async def test_a_program_that_is_missing_is_trouble_and_fails_every_question() -
     bus = Bus()
     notices = Notices(bus)
     async with running(bus, Process(command=("/nonexistent/filter",))) as found:
-        assert found.phases == {"mail-from"}
+        assert found.phases == {"mail-from", "rcpt-to"}
         with pytest.raises(FilterError):
             await found.decide("mail-from", facts(), "a@example.test")
         await until(lambda: bool(notices.named("filter.stderr")))
