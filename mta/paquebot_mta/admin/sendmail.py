@@ -26,6 +26,7 @@ _NOTIFY: Final = re.compile(r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAIL
 _DOT: Final = re.compile(rb"^\.(?:\r?\n|\Z)", re.MULTILINE)
 _MAILBOX_LINE: Final = re.compile(rb"From [^\n]*\n")
 _LINE_END: Final = re.compile(rb"\r?\n")
+_NAME: Final = re.compile(r'(?:"[^"]*+"?|[^",])++')
 _RECIPIENTS: Final = frozenset({b"to", b"cc", b"bcc"})
 _RESENT: Final = frozenset({b"resent-to", b"resent-cc", b"resent-bcc"})
 _UNQUALIFIED: Final = "addr-spec local part with no domain"
@@ -102,7 +103,7 @@ def _sender(text: str) -> str:
 
 def _names(text: str) -> Iterator[str]:
     """Read recipients of an argument; a comma may stand between them, as some callers do."""
-    for part in re.split(r",(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)", text):
+    for part in _NAME.findall(text):
         bare = part.strip()
         bare = bare[1:-1] if bare[:1] == "<" and bare[-1:] == ">" else bare
         if bare:

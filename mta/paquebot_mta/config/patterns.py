@@ -10,7 +10,7 @@ MAX_OPEN_REPEATS: Final = 3
 of a search is the subject's length to that power."""
 _MAX_STARS: Final = 8
 _OPEN_REPEAT: Final = re.compile(r"[*+]|\{\d*,\d*\}")
-_ANY_REPEAT: Final = re.compile(r"[*+]|\{\d*,?\d*\}")
+_ANY_REPEAT: Final = re.compile(r"[*+]|\{\d*+,?\d*+\}")
 _BACKREFERENCE: Final = re.compile(r"\\[1-9]|\(\?P=")
 
 
@@ -66,7 +66,7 @@ def _danger(entry: str) -> str:
 def _without_literals(entry: str) -> str:
     """Replace escapes and character classes by one letter each, so that what is left is structure."""
     no_escapes = re.sub(r"\\.", "x", entry, flags=re.DOTALL)
-    return re.sub(r"\[\^?\]?[^\]]*\]", "x", no_escapes)
+    return re.sub(r"\[\^?\]?[^\]]*+\]?", "x", no_escapes)
 
 
 def _repeated_group(plain: str) -> bool:

@@ -1,5 +1,7 @@
 """What submission does to a header: it completes and masquerades, and leaves every other byte alone."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,6 +73,18 @@ def test_no_list_makes_it_fail_and_nothing_is_lost(value: bytes) -> None:
     assert completed.replace(b"@h.test", b"") == value.replace(b"@h.test", b"")
     assert complete_mailboxes(completed, b"h.test") == completed
     assert b"joe@h.test" in replace_mailbox(value, b"joe@h.test")
+
+
+@pytest.mark.parametrize(
+    "list_of_addresses",
+    [b'"' + b'\\"' * 65_536, b"(" + b"\\(" * 65_536, b'"' + b'\\"' * 65_536 + b"\\", b"<" * 131_072, b"(" * 131_072],
+    ids=["quoted", "comment", "escape at the end", "brackets", "comments"],
+)
+def test_what_is_never_closed_is_read_once_and_stays(list_of_addresses: bytes) -> None:
+    began = time.thread_time()
+    assert complete_mailboxes(b"joe, " + list_of_addresses, b"h.test") == b"joe, " + list_of_addresses
+    assert replace_mailbox(list_of_addresses, b"joe@h.test") == b" joe@h.test"
+    assert time.thread_time() - began < 2  # about 0.01; half a minute if each quote of it begins a string
 
 
 @given(st.lists(st.sampled_from([b"X: y\r\n", b"junk\r\n", b"Bcc: b\r\n c\r\n", b"To: a@b\r\n", b" fold\r\n"])))

@@ -12,9 +12,9 @@ from paquebot_mta.mailauth.spf.values import SpfSyntaxError
 NAME_OCTETS: Final = 253
 """Longest name; longer ones lose labels on the left (RFC 7208, 7.3)."""
 
-_PART: Final = re.compile(r"%\{([A-Za-z])([0-9]*)(r?)([.\-+,/_=]*)\}|%([%_-])|([^%]+)", re.IGNORECASE)
+_PART: Final = re.compile(r"%\{([A-Za-z])([0-9]{0,9})(r?)([.\-+,/_=]*)\}|%([%_-])|([^%]+)", re.IGNORECASE)
 _LITERAL: Final = re.compile(r"[!-$&-~]*")
-_TOP_LABEL: Final = re.compile(r"\.([a-z0-9]*[a-z][a-z0-9]*|[a-z0-9]+-[a-z0-9-]*[a-z0-9])\.?$", re.IGNORECASE)
+_TOP_LABEL: Final = re.compile(r"(?![0-9]+\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
 _LETTERS: Final = frozenset("slodiphv")
 _LETTERS_OF_EXPLANATIONS: Final = _LETTERS | frozenset("crt")
 _ESCAPES: Final = {"%": "%", "_": " ", "-": "%20"}
@@ -40,9 +40,14 @@ def parse_domain_spec(text: str) -> MacroString:
         SpfSyntaxError: it is none.
     """
     parts = _parse(text, _LETTERS, spaces=False)
-    if not parts or not (isinstance(parts[-1], Expand) or _TOP_LABEL.search(text)):
+    if not parts or not (isinstance(parts[-1], Expand) or _ends_with_top_label(text)):
         raise SpfSyntaxError(f"not a domain: {text}")
     return parts
+
+
+def _ends_with_top_label(text: str) -> bool:
+    _, dot, label = text.removesuffix(".").rpartition(".")
+    return bool(dot) and _TOP_LABEL.fullmatch(label) is not None
 
 
 def parse_explanation(text: str) -> MacroString:
@@ -85,8 +90,8 @@ def _part(found: re.Match[str], letters: frozenset[str], *, spaces: bool) -> Exp
         return str(literal)
     if letter.lower() not in letters:
         raise SpfSyntaxError(f"unknown macro letter {letter}")
-    if digits and not 1 <= int(digits[:4]) <= 128:
-        raise SpfSyntaxError(f"a macro can't keep {digits[:4]} parts")
+    if digits and not 1 <= int(digits) <= 128:
+        raise SpfSyntaxError(f"a macro can't keep {digits} parts")
     return Expand(letter.lower(), letter.isupper(), int(digits or 0), bool(reverse), delimiters or ".")
 
 

@@ -1,8 +1,10 @@
 """What a hostile policy can't do, and what the suite does not ask."""
 
 import asyncio
+import time
 from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +85,19 @@ async def test_no_record_breaks_the_check(terms: list[str]) -> None:
     found = await check_spf(resolver, client_address="192.0.2.1", reverse_path="joe@a.test", helo="helo.test")
     assert found.result in {"none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"}
     assert len(resolver.asked) <= 120
+
+
+@pytest.mark.parametrize("label", ["z" * 65_000 + "!", "z" * 65_000 + "-", "1" * 65_000, "-" + "z" * 65_000])
+async def test_a_top_label_of_any_length_is_read_once(label: str) -> None:
+    began = time.thread_time()
+    assert (await check(txt(a=f"v=spf1 a:x.{label} +all"))).result == "permerror"
+    assert time.thread_time() - began < 2  # about 0.01; the square of it is a minute
+
+
+@pytest.mark.parametrize("digits", ["0", "129", "128" + "0" * 5_000, "0128" + "0" * 5_000])
+def test_a_macro_keeps_1_to_128_parts(digits: str) -> None:
+    with pytest.raises(SpfSyntaxError):
+        parse_record(f"v=spf1 exists:%{{d{digits}}}.test")
 
 
 @given(st.text(max_size=60))
