@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from paquebot_mta.config.actions import Action, Relay
 from paquebot_mta.config.service import Queue
 from tests.support.dns_server import DnsServer
 from tests.support.fake_mx import FakeMx
-from tests.support.fake_mx_script import EXTENSIONS, Script, Transaction
+from tests.support.fake_mx_script import Script, Transaction
 from tests.support.loop_thread import in_thread
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import ALICE, BOB, PaquebotSettings
@@ -24,7 +25,9 @@ from .letters import blocks, inject, letter, parsed_report, reports, returned, r
 pytestmark = pytest.mark.integration
 
 PLAIN_HOST = "127.0.0.2"
-NOT_DSN = tuple(each for each in EXTENSIONS if each not in ("DSN", "SMTPUTF8"))
+DEAD_HOST = "127.0.0.3"
+LARGEST_BYTES = 100_000
+NOT_DSN = ("PIPELINING", f"SIZE {LARGEST_BYTES}", "8BITMIME", "ENHANCEDSTATUSCODES")
 REFUSED = "550 5.1.1 no such person here"
 LATER = "450 4.2.1 come back"
 ZONES = {
@@ -33,6 +36,8 @@ ZONES = {
     "mx.far.test": {"A": [LOOPBACK]},
     "plain.test": {"MX": ["10 mx.plain.test."]},
     "mx.plain.test": {"A": [PLAIN_HOST]},
+    "dead.test": {"MX": ["10 mx.dead.test."]},
+    "mx.dead.test": {"A": [DEAD_HOST]},
 }
 REPLIES = {
     "RCPT no@far.test": REFUSED,
@@ -71,7 +76,7 @@ def paquebot(directory: Path, settings: PaquebotSettings, plain_mx: FakeMx) -> I
     chosen = replace(
         settings,
         actions={"brief": Action(relay=Relay(ttl_seconds=3))},
-        rules=(rule_for("relay", "far.test", "plain.test"), rule_for("brief", "brief.test")),
+        rules=(rule_for("relay", "far.test", "plain.test"), rule_for("brief", "brief.test", "dead.test")),
         queue=Queue(minimum_free_percent=0, warn_after_seconds=(2,)),
     )
     with running_paquebot(directory / "paquebot", chosen) as running:
@@ -252,6 +257,39 @@ def test_mail_whose_time_is_up_fails_with_the_last_reply(paquebot: Paquebot) -> 
     assert "expired" in next(report.iter_parts()).as_string()
     assert set(scan_message(report)) == {b"late@brief.test"}
     assert endings(paquebot, msgid) == ["delivery.expired"]
+
+
+# Whose words they are.
+
+
+def explained(report: EmailMessage) -> str:
+    """Return what people read, in one line."""
+    return " ".join(next(report.iter_parts()).as_string().split())
+
+
+def test_a_server_that_was_never_reached_said_nothing(paquebot: Paquebot) -> None:
+    inject(paquebot, ALICE, ["late@dead.test NOTIFY=FAILURE"], letter("dead"))
+    (report,) = reports(paquebot, "dead")
+    _, recipient = blocks(report)
+    assert (recipient["Action"], recipient["Remote-MTA"]) == ("failed", None)
+    assert recipient["Diagnostic-Code"].startswith("x-paquebot; 451 4.")
+    assert "said:" not in explained(report)
+    assert "last error: 451" in explained(report)
+
+
+def test_a_server_that_was_not_asked_said_nothing(paquebot: Paquebot) -> None:
+    inject(paquebot, ALICE, ["good@plain.test"], letter("oversize", "\r\n".join(["z" * 70] * (LARGEST_BYTES // 70))))
+    (report,) = reports(paquebot, "oversize")
+    _, recipient = blocks(report)
+    assert (recipient["Status"], recipient["Remote-MTA"]) == ("5.3.4", "dns; mx.plain.test")
+    assert recipient["Diagnostic-Code"] == "x-paquebot; 552 5.3.4 Message too large for peer"
+    assert f"While talking to {PLAIN_HOST} (mx.plain.test): 552 5.3.4" in explained(report)
+
+
+def test_a_server_s_refusal_is_told_as_its_own(paquebot: Paquebot) -> None:
+    inject(paquebot, ALICE, ["no@plain.test"], letter("own-words"))
+    (report,) = reports(paquebot, "own-words")
+    assert f"{PLAIN_HOST} (mx.plain.test) said: {REFUSED}" in explained(report)
 
 
 def test_delay_and_expiry_are_told_to_nobody_who_must_not_be_told(paquebot: Paquebot) -> None:

@@ -62,12 +62,19 @@ def _recipient_fields(kind: Kind, report: RecipientReport, style: Style) -> Iter
     yield f"Action: {action(kind, report)}"
     yield f"Status: {status(kind, report.reply)}"
     if report.remote:
+        # Only of a server that had its part in the attempt (RFC 3464, 2.3.5).
         yield f"Remote-MTA: dns; {style.text(remote_name(report.remote))}"
-        yield f"Diagnostic-Code: smtp; {style.text(str(report.last_reply or report.reply))}"
+    yield from _diagnostic(kind, report.last_reply or report.reply, style)
     if report.attempted_at:
         yield f"Last-Attempt-Date: {formatdate(report.attempted_at)}"
     if kind == "delay" and report.retry_until:
         yield f"Will-Retry-Until: {formatdate(report.retry_until)}"
+
+
+def _diagnostic(kind: Kind, reply: Reply, style: Style) -> Iterator[str]:
+    """Quote a server as ``smtp``, and nobody else (RFC 3464, 2.3.6): our own reasons have a type of our own."""
+    if reply.remote or kind != "success":
+        yield f"Diagnostic-Code: {'smtp' if reply.remote else 'x-paquebot'}; {style.text(str(reply))}"
 
 
 def _original(value: str, style: Style) -> str:

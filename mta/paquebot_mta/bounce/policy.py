@@ -22,8 +22,9 @@ class RecipientReport(Struct, frozen=True):
     Attributes:
         envelope: which.
         reply: what the delivery ended with, or our own reason.
-        last_reply: where the reason is ours, what the remote server said last; None if the reply is its own.
-        remote: who said so, as ``192.0.2.1 (mx.example.org)``; empty if it was us.
+        last_reply: what the last attempt ended with, where the reply is that time is up; else None.
+        remote: the server that was reached, as ``192.0.2.1 (mx.example.org)``; empty if there was none. Only a reply
+            that is ``remote`` is in its words.
         relayed: handed to a next hop, not to a mailbox.
         attempted_at: of the last attempt, seconds since 1970, 0 if there was none.
         retry_until: when we stop trying (delays), 0 if it does not matter.

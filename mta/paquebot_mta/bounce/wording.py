@@ -37,8 +37,16 @@ def explain(kind: Kind, recipients: Sequence[RecipientReport], hostname: str, st
 def _recipient(report: RecipientReport, style: Style) -> Iterator[str]:
     address, asked = report.envelope.destination, report.envelope.recipient
     yield f"<{style.text(address)}>" + (f" (was {style.text(asked)})" if asked != address else "")
-    said = f"{report.remote} said: " if report.remote and report.last_reply is None else ""
-    yield textwrap.fill(style.text(said + str(report.reply)), _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    told = style.text(_attributed(report))
+    yield textwrap.fill(told, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+def _attributed(report: RecipientReport) -> str:
+    """Say the reason, and whose words it is in."""
+    if not report.remote or report.last_reply is not None:
+        return str(report.reply)
+    said = f"{report.remote} said" if report.reply.remote else f"While talking to {report.remote}"
+    return f"{said}: {report.reply}"
 
 
 def _wrapped(text: str) -> str:

@@ -31,7 +31,7 @@ class Dialogue:
         return await self.read(timeout_seconds, phase=phase)
 
     async def read(self, timeout_seconds: float, *, phase: str, before: Callable[[Reply], None] | None = None) -> Reply:
-        """Read a reply; ``before`` is called with it before it is reported.
+        """Read a reply, marked as the next hop's; ``before`` is called with it before it is reported.
 
         Raises:
             SessionFaultError: no reply, or none that can be understood.
@@ -42,6 +42,7 @@ class Dialogue:
             if fault.cause == "timeout":
                 self.reports.timeout(phase)
             raise
+        reply = Reply(reply.code, reply.text, reply.status, remote=True)
         if before is not None:
             before(reply)
         self.reports.server(reply)

@@ -22,11 +22,17 @@ TOO_MANY_ERRORS = Reply(451, "Too many consecutive errors, closing connection", 
 class SessionFaultError(Exception):
     """The session is over. ``reply`` is 4yz: whatever a peer does to a connection, mail is tried again."""
 
-    def __init__(self, cause: Cause, reply: Reply) -> None:
-        """Keep the cause and the reply for the tasks that wait."""
+    def __init__(self, cause: Cause, reply: Reply, relay: str = "") -> None:
+        """Keep the cause and the reply for the tasks that wait; ``relay`` is with whom, as receipts spell it."""
         super().__init__(str(reply))
         self.cause = cause
         self.reply = reply
+        self.relay = relay
+
+    @property
+    def reached(self) -> bool:
+        """Whether the relay took the connection, and so had its part in the fault."""
+        return bool(self.relay) and self.cause not in {"connect", "source"}
 
 
 class TlsFaultError(SessionFaultError):

@@ -76,7 +76,7 @@ class RouteQueue:
         """Queue a task; the future never has an exception."""
         job = Job(task, asyncio.get_running_loop().create_future())
         if self._closed:
-            _finish(job, Deferred(faults.SHUTTING_DOWN), "")
+            _finish(job, Deferred(faults.SHUTTING_DOWN))
         else:
             self._jobs.append(job)
             self._pump()
@@ -199,9 +199,9 @@ class RouteQueue:
         if self._connections > 1:
             return
         if fault.cause in {"connect", "timeout", "eof"}:
-            self._defer_all(Reply(451, f"{_NETWORK}: {fault.reply.text}", "4.4.1"))
+            self._defer_all(Reply(451, f"{_NETWORK}: {fault.reply.text}", "4.4.1"), fault)
         else:
-            self._defer_all(fault.reply)
+            self._defer_all(fault.reply, fault)
 
     def _hold_back(self, rest: Rest) -> None:
         """All next hops rest: what waits has to wait as long, in the queue on the volume."""
@@ -212,11 +212,11 @@ class RouteQueue:
             if not (job := self._jobs.popleft()).receipt.done():
                 _finish(job, Deferred(rest.reply, rest.held()), relay)
 
-    def _defer_all(self, reply: Reply) -> None:
+    def _defer_all(self, reply: Reply, fault: SessionFaultError | None = None) -> None:
         hops = self._about.route.next_hops
-        relay = describe(hops[-1]) if hops else ""
+        relay = fault.relay if fault is not None and fault.relay else describe(hops[-1]) if hops else ""
         while self._jobs:
-            _finish(self._jobs.popleft(), Deferred(reply), relay)
+            _finish(self._jobs.popleft(), Deferred(reply), relay, reached=fault is not None and fault.reached)
 
     # Tasks.
 
@@ -242,7 +242,7 @@ class RouteQueue:
             dead = session.dead
             await session.quit()
         if dead and not served and not waited and self._jobs:
-            raise SessionFaultError("eof", faults.CLOSED)
+            raise SessionFaultError("eof", faults.CLOSED, describe(session.hop))
 
     def _next_job(self) -> Job | None:
         """Take a task that waits and may be started now."""
@@ -259,7 +259,7 @@ class RouteQueue:
         if self._around.pace is not None:
             self._around.pace.given_back()
         if self._closed:
-            _finish(job, Deferred(faults.SHUTTING_DOWN), "")
+            _finish(job, Deferred(faults.SHUTTING_DOWN))
         else:
             self._jobs.appendleft(job)
 
@@ -309,18 +309,19 @@ class RouteQueue:
         except StaleSessionError:
             return False
         except asyncio.CancelledError:
-            _finish(job, Deferred(faults.SHUTTING_DOWN), describe(session.hop))
+            _finish(job, Deferred(faults.SHUTTING_DOWN), describe(session.hop), reached=True)
             raise
         except Exception as error:
             self._about.emit(faults.fault_notice("relay", error))
-            _finish(job, Deferred(faults.INTERNAL), describe(session.hop))
+            _finish(job, Deferred(faults.INTERNAL), describe(session.hop), reached=True)
         else:
             if not job.receipt.done():
                 job.receipt.set_result(receipt)
         return True
 
 
-def _finish(job: Job, outcome: Deferred, relay: str) -> None:
+def _finish(job: Job, outcome: Deferred, relay: str = "", *, reached: bool = False) -> None:
     """Defer a whole task."""
     if not job.receipt.done():
-        job.receipt.set_result(Receipt({each.evpid: outcome for each in job.task.envelopes}, relay))
+        outcomes = {each.evpid: outcome for each in job.task.envelopes}
+        job.receipt.set_result(Receipt(outcomes, relay, reached=reached))

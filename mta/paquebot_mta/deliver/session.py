@@ -104,7 +104,7 @@ class Session:
             raise
         tls = self._dialogue.wire.tls
         spelled = f"{tls[0]}:{tls[1]}:{tls[2]}" if tls else ""
-        return Receipt(outcomes, describe(self.hop), self._source, self._id, spelled)
+        return Receipt(outcomes, describe(self.hop), self._source, self._id, spelled, reached=True)
 
     def _give_up(self) -> None:
         self._closing = True
@@ -200,6 +200,7 @@ async def _open(plan: Plan, target: Target, seconds: float, *, plain: bool) -> S
         dialogue = Dialogue(wire, reports, plan.settings.timeouts)
         offered = await greet(dialogue, await _manner(plan, target, wire, plain=plain))
     except SessionFaultError as fault:
+        fault.relay = describe(target.hop)
         if isinstance(fault.__cause__, ssl.SSLError) and plan.route.implicit_tls:
             reports.tls_failed(failure_reason(fault.__cause__))
         wire.abort()

@@ -206,7 +206,7 @@ class Transaction:
     def _judge_rcpt(self, reply: Reply) -> Outcome:
         """552 after others were accepted means "too many recipients": try the rest later (RFC 5321, 4.5.3.1.10)."""
         if reply.code == 552 and self._accepted and not reply.status.startswith("5.2"):
-            return Deferred(Reply(452, reply.text, "4.5.3"))
+            return Deferred(Reply(452, f"Next hop takes no more recipients: {reply}", "4.5.3"))
         return outcome_of(_as_refusal(reply))
 
     async def _nobody(self) -> None:

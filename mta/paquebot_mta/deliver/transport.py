@@ -34,8 +34,8 @@ class Receipt(Struct, frozen=True):
 
     Attributes:
         outcomes: one for each envelope of the task.
-        relay: ``192.0.2.1 (mx.example.org)``; source: our address; session: the outbound session's id; tls:
-            ``TLSv1.3:CIPHER:BITS`` or empty.
+        relay: who was tried, ``192.0.2.1 (mx.example.org)``; reached: whether it took the connection.
+        source: our address; session: the outbound session's id; tls: ``TLSv1.3:CIPHER:BITS`` or empty.
     """
 
     outcomes: Mapping[Evpid, Outcome]
@@ -43,6 +43,7 @@ class Receipt(Struct, frozen=True):
     source: str = ""
     session: str = ""
     tls: str = ""
+    reached: bool = False
 
 
 class Transport(Protocol):

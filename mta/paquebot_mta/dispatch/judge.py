@@ -67,7 +67,7 @@ def _remembered(reply: Reply) -> Reply:
     """Cut a reply to what someone will read."""
     if len(reply.text) <= REMEMBERED_CHARACTERS:
         return reply
-    return Reply(reply.code, reply.text[:REMEMBERED_CHARACTERS], reply.status)
+    return Reply(reply.code, reply.text[:REMEMBERED_CHARACTERS], reply.status, reply.remote)
 
 
 def _counts_as_attempt(outcome: Outcome) -> bool:
@@ -106,4 +106,5 @@ def _due_at(message: Message, outcome: Outcome, attempts: int, *, local: bool, q
 
 def expiry_reply(last: Reply | None) -> Reply:
     """The reply shown for an envelope whose time is up (RFC 3463: X.4.7 delivery time expired)."""
-    return Reply(550, "Envelope expired" + (f"; last reply: {last}" if last else ""), "5.4.7")
+    reason = "" if last is None else f"; last {'reply' if last.remote else 'error'}: {last}"
+    return Reply(550, f"Envelope expired{reason}", "5.4.7")

@@ -31,9 +31,9 @@ class Notification(Struct, frozen=True):
 
     Attributes:
         outcome: of the last attempt; for an expired envelope a failure that says so.
-        remote: the server that said it, ``192.0.2.1 (mx.example.org)``, empty for local deliveries.
+        remote: the server that was reached, ``192.0.2.1 (mx.example.org)``, empty if none was or none is needed.
         relayed: it is a next hop on the way; an LMTP server's 2yz is the final delivery (RFC 2033, 4.2).
-        last_reply: what it said last, where the outcome is our own.
+        last_reply: what the last attempt ended with, where the outcome is that time is up.
     """
 
     envelope: Envelope
@@ -147,7 +147,7 @@ def _notification(group: Group, verdict: Verdict, receipt: Receipt) -> Notificat
         verdict.envelope,
         verdict.notice,
         Failed(expiry_reply(last)) if expired else verdict.outcome,
-        receipt.relay,
+        receipt.relay if receipt.reached else "",
         relayed=group.transport == "relay",
         last_reply=last if expired else None,
     )

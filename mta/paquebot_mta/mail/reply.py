@@ -5,18 +5,20 @@ from typing import Self
 from msgspec import Struct
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, omit_defaults=True):
     """One reply, ours or a remote server's.
 
     Attributes:
         code: three digits, 200 to 599.
         text: what follows the codes; lines are separated by ``\\n``; never holds other control characters.
         status: enhanced status code such as ``5.1.1`` (RFC 3463), empty if there is none.
+        remote: a next hop said it to us; false for our own words, also those that quote somebody.
     """
 
     code: int
     text: str
     status: str = ""
+    remote: bool = False
 
     @property
     def positive(self) -> bool:

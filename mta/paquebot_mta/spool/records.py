@@ -28,6 +28,7 @@ class CompactState(Struct, frozen=True, array_like=True, omit_defaults=True):
     code: int = 0
     status: str = ""
     text: str = ""
+    remote: bool = False
 
 
 States = dict[str, CompactState]
@@ -112,9 +113,9 @@ def compact(result: Result) -> CompactState:
     state, reply = result.state, result.state.last_reply
     if result.final is not None:
         return CompactState(state.attempts, final=True)
-    code, status, text = (reply.code, reply.status, reply.text) if reply else (0, "", "")
+    told = (reply.code, reply.status, reply.text, reply.remote) if reply else (0, "", "", False)
     return CompactState(
-        state.attempts, state.due_at, state.last_attempt_at, state.warned_at, state.suspended, False, code, status, text
+        state.attempts, state.due_at, state.last_attempt_at, state.warned_at, state.suspended, False, *told
     )
 
 
@@ -122,5 +123,5 @@ def expand(state: CompactState | None) -> EnvelopeState:
     """Restore an envelope's state; None is the state of a fresh one."""
     if state is None:
         return EnvelopeState()
-    reply = Reply(state.code, state.text, state.status) if state.code else None
+    reply = Reply(state.code, state.text, state.status, state.remote) if state.code else None
     return EnvelopeState(state.attempts, state.due_at, state.last_attempt_at, reply, state.warned_at, state.suspended)

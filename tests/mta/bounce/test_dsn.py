@@ -17,7 +17,7 @@ from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.mail.reply import Reply
 
 ORIGINAL = b"From: a@origin.test\r\nSubject: hi\r\n\r\nhello\r\n"
-NO_SUCH_USER = Reply(550, "no such user", "5.1.1")
+NO_SUCH_USER = Reply(550, "no such user", "5.1.1", remote=True)
 NOW = 1_790_000_000.0
 
 
@@ -127,12 +127,30 @@ def test_the_machine_readable_part_has_all_that_is_known() -> None:
 def test_a_failure_of_our_own_names_no_remote_server() -> None:
     _, recipient = status_blocks(notification(report(Reply(554, "Envelope expired", "5.4.7"), remote="")))
     assert recipient["Remote-MTA"] is None
-    assert recipient["Diagnostic-Code"] is None
+    assert recipient["Diagnostic-Code"] == "x-paquebot; 554 5.4.7 Envelope expired"
+
+
+def test_our_own_words_are_never_put_into_a_server_s_mouth() -> None:
+    made = notification(report(Reply(552, "Message too large for peer", "5.3.4")))
+    _, recipient = status_blocks(made)
+    assert recipient["Remote-MTA"] == "dns; mx.far.test"
+    assert recipient["Diagnostic-Code"] == "x-paquebot; 552 5.3.4 Message too large for peer"
+    assert b" said:" not in made.content
+    assert b"While talking to 192.0.2.1 (mx.far.test): 552 5.3.4" in made.content
+
+
+def test_a_server_s_own_words_are_its_own() -> None:
+    assert b"192.0.2.1 (mx.far.test) said: 550 5.1.1 no such user" in notification().content
+
+
+def test_a_success_of_our_own_needs_no_diagnosis() -> None:
+    made = notification(report(Reply(250, "Delivered", "2.0.0"), remote=""), kind="success")
+    assert status_blocks(made)[1]["Diagnostic-Code"] is None
 
 
 def test_an_expired_envelope_has_our_status_and_the_server_s_own_words() -> None:
     ours = Reply(550, "Envelope expired; last reply: 450 4.2.1 come back", "5.4.7")
-    last = Reply(450, "come back", "4.2.1")
+    last = Reply(450, "come back", "4.2.1", remote=True)
     made = notification(RecipientReport(envelope(), ours, "192.0.2.1 (mx.far.test)", last_reply=last))
     _, recipient = status_blocks(made)
     assert recipient["Status"] == "5.4.7"
@@ -200,7 +218,7 @@ def test_eight_bit_headers_are_declared() -> None:
 
 
 def test_a_plain_report_is_seven_bit() -> None:
-    made = notification(report(Reply(550, "kein Empfänger für Sie", "5.1.1")))
+    made = notification(report(Reply(550, "kein Empfänger für Sie", "5.1.1", remote=True)))
     assert made.content.isascii()
     assert (made.body, made.smtputf8) == ("7BIT", False)
     assert status_blocks(made)[1]["Diagnostic-Code"] == r"smtp; 550 5.1.1 kein Empf\xe4nger f\xfcr Sie"

@@ -39,7 +39,9 @@ async def test_large_content_in_chunks_arrives_whole() -> None:
 
 async def test_outcome_carries_the_reply() -> None:
     async with FakeMx(Script({"DOT": "250 2.0.0 queued as 42"}, extensions=())) as mx, relay_rig() as rig:
-        assert await rig.outcome(route_to(mx), make_task()) == Delivered(Reply(250, "queued as 42", "2.0.0"))
+        assert await rig.outcome(route_to(mx), make_task()) == Delivered(
+            Reply(250, "queued as 42", "2.0.0", remote=True)
+        )
 
 
 async def test_recipients_have_outcomes_of_their_own() -> None:
@@ -48,9 +50,9 @@ async def test_recipients_have_outcomes_of_their_own() -> None:
         receipt = await rig.deliver(route_to(mx), make_task("a@mx.test", "b@mx.test", "c@mx.test"))
         assert mx.transactions[0].addresses == ("a@mx.test",)
     assert receipt.outcomes == {
-        Evpid("0badcafe00000001"): Delivered(Reply(250, "taken", "2.0.0"), dsn_passed=True),
-        Evpid("0badcafe00000002"): Failed(Reply(550, "unknown", "5.1.1")),
-        Evpid("0badcafe00000003"): Deferred(Reply(451, "greylisted", "4.7.1")),
+        Evpid("0badcafe00000001"): Delivered(Reply(250, "taken", "2.0.0", remote=True), dsn_passed=True),
+        Evpid("0badcafe00000002"): Failed(Reply(550, "unknown", "5.1.1", remote=True)),
+        Evpid("0badcafe00000003"): Deferred(Reply(451, "greylisted", "4.7.1", remote=True)),
     }
 
 
@@ -66,7 +68,7 @@ async def test_parameters_are_sent_when_offered() -> None:
     task = make_task(envelopes=(envelope,), body="8BITMIME", smtputf8=True, dsn_return="HDRS", dsn_envelope_id="QQ+2B1")
     async with FakeMx() as mx, relay_rig() as rig:
         outcome = await rig.outcome(route_to(mx), task)
-        assert outcome == Delivered(Reply(250, "taken", "2.0.0"), dsn_passed=True)
+        assert outcome == Delivered(Reply(250, "taken", "2.0.0", remote=True), dsn_passed=True)
         (arrived,) = mx.transactions
     size = f"SIZE={len(CONTENT)}"
     assert arrived.sender.parameters == (size, "BODY=8BITMIME", "SMTPUTF8", "RET=HDRS", "ENVID=QQ+2B1")
@@ -216,5 +218,5 @@ async def test_a_failed_transaction_is_rolled_back_once() -> None:
 
 async def test_a_refused_mail_has_no_transaction() -> None:
     async with FakeMx(Script({"MAIL": "550 5.7.1 no"})) as mx, relay_rig() as rig:
-        assert await rig.outcome(route_to(mx), make_task()) == Failed(Reply(550, "no", "5.7.1"))
+        assert await rig.outcome(route_to(mx), make_task()) == Failed(Reply(550, "no", "5.7.1", remote=True))
     assert not [each for each in rig.reports() if each.startswith("tx-")]

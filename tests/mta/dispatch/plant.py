@@ -64,6 +64,8 @@ class Scene:
     def __init__(self, answer: Answer) -> None:
         self.now = CREATED
         self.answer = answer
+        self.tried = ""
+        self.reached = False
         self.spool = FlakySpool()
         self.events: list[Event] = []
         self.tasks: list[Task] = []
@@ -105,7 +107,7 @@ class Scene:
 
     async def deliver(self, task: Task) -> Receipt:
         self.tasks.append(task)
-        return Receipt(await self.answer(task))
+        return Receipt(await self.answer(task), self.tried, reached=self.reached)
 
     async def queue(self, *makers: Callable[[str], Envelope]) -> Message:
         """Make a message durable, and hand it over as accept does."""

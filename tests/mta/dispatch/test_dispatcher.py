@@ -87,6 +87,15 @@ async def test_the_sender_is_told_before_the_failure_is_final() -> None:
         assert scene.spool.story == ["told failure", "stored bounced"]
 
 
+@pytest.mark.parametrize(("reached", "named"), [(True, "192.0.2.1 (mx)"), (False, "")])
+async def test_the_sender_is_told_of_a_server_only_if_it_was_reached(reached: bool, named: str) -> None:
+    async with running(always(NEVER)) as scene:
+        scene.tried, scene.reached = "192.0.2.1 (mx)", reached
+        await scene.queue(to("bob@remote.test"))
+        await scene.settle()
+        assert [each.remote for each in scene.told] == [named]
+
+
 async def test_a_fault_of_ours_is_a_deferral_and_never_a_bounce() -> None:
     async def crash(task: Task) -> dict[Evpid, Outcome]:
         raise RuntimeError("a bug")

@@ -3,7 +3,7 @@
 import pytest
 
 from paquebot_mta.config.service import Queue
-from paquebot_mta.dispatch.judge import REMEMBERED_CHARACTERS, Attempted, Verdict, judge
+from paquebot_mta.dispatch.judge import REMEMBERED_CHARACTERS, Attempted, Verdict, expiry_reply, judge
 from paquebot_mta.mail.envelope import EnvelopeState, Notify
 from paquebot_mta.mail.outcome import Deferred, Delivered, Failed, Looped, Outcome
 from paquebot_mta.mail.reply import Reply
@@ -66,8 +66,14 @@ def test_mail_that_is_held_back_keeps_its_place_in_the_time_table() -> None:
 
 
 def test_a_long_reply_is_remembered_cut() -> None:
-    state = verdict_of(Deferred(Reply(451, "x" * 8_192, "4.7.1"))).result.state
-    assert state.last_reply == Reply(451, "x" * REMEMBERED_CHARACTERS, "4.7.1")
+    state = verdict_of(Deferred(Reply(451, "x" * 8_192, "4.7.1", remote=True))).result.state
+    assert state.last_reply == Reply(451, "x" * REMEMBERED_CHARACTERS, "4.7.1", remote=True)
+
+
+@pytest.mark.parametrize(("remote", "word"), [(True, "reply"), (False, "error")])
+def test_an_expiry_says_whether_the_last_word_was_a_server_s(remote: bool, word: str) -> None:
+    told = expiry_reply(Reply(451, "later", "4.7.1", remote=remote))
+    assert told == Reply(550, f"Envelope expired; last {word}: 451 4.7.1 later", "5.4.7")
 
 
 def test_the_last_attempt_is_at_the_end_of_the_time_to_live() -> None:

@@ -18,7 +18,7 @@ TEXTS = [ENVELOPE, "\r\n.\r\nQUIT", "\0", "\x1b]0;owned\x07", '"}],"results":[',
 
 
 async def _survives(place: Path, text: str) -> None:
-    reply = Reply(450, text, "4.2.1")
+    reply = Reply(450, text, "4.2.1", remote=True)
     async with journal(place, crash=True) as before:
         message, other = await store(before, b"one", 2), await store(before, b"two")
         first, second = message.envelopes
