@@ -19,7 +19,7 @@ from paquebot_mta.spool.format import Kind
 from paquebot_mta.spool.index import Entry, Index
 from paquebot_mta.spool.log import Log
 from paquebot_mta.spool.options import JournalOptions
-from paquebot_mta.spool.packed import lengths_of, message_records
+from paquebot_mta.spool.packed import OversizedError, lengths_of, message_records
 from paquebot_mta.spool.reader import DamagedError, accept_stretch, body_stretch, read_accepted, whole_body
 from paquebot_mta.spool.records import Accepted
 from paquebot_mta.spool.scan import Record, scan
@@ -139,7 +139,10 @@ class Compactor:
 
         origin = entry.segment.home.incarnation
         moved = Accepted(accepted.message, 0, origin, msgid, self.generation, entry.states)
-        records = await self._pack(msgid, chunks, moved)
+        try:
+            records = await self._pack(msgid, chunks, moved)
+        except OversizedError:
+            return  # of a version that accepted more than it could copy: it stays where it is
         if self._index.get(msgid) is entry and not busy(msgid):
             await self._log.append(records, on_settled)
 

@@ -5,6 +5,7 @@ Used on the event loop only. Messages and contents are read from the log when th
 
 import builtins
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -13,6 +14,9 @@ from paquebot_mta.mail.ids import Evpid, Msgid, msgid_of
 from paquebot_mta.spool import records
 from paquebot_mta.spool.records import States
 from paquebot_mta.spool.segment import Segment
+
+RESULTS_AT_ONCE: Final = 500
+"""In a record: with the longest words of servers a few megabytes."""
 
 
 class Entry(Struct, eq=False, gc=False):
@@ -130,9 +134,18 @@ def _merge(entry: Entry, results: Sequence[Result]) -> None:
 
 
 def by_message(results: Sequence[Result]) -> Iterator[tuple[Msgid, tuple[Result, ...]]]:
-    """Group results, order kept."""
+    """Group results, order kept, so that each group fits into a record: a message may have several groups."""
     groups: dict[Msgid, list[Result]] = {}
     for result in results:
         groups.setdefault(msgid_of(Evpid(result.evpid)), []).append(result)
     for msgid, group in groups.items():
-        yield msgid, tuple(group)
+        for at in range(0, len(group), RESULTS_AT_ONCE):
+            yield msgid, tuple(group[at : at + RESULTS_AT_ONCE])
+
+
+def count_down(updating: dict[Msgid, int], groups: Sequence[tuple[Msgid, Sequence[Result]]]) -> None:
+    """Take groups of results from what is under way."""
+    for msgid, _ in groups:
+        updating[msgid] -= 1
+        if not updating[msgid]:
+            del updating[msgid]

@@ -17,7 +17,7 @@ from paquebot_mta.spool.committer import LostOwnershipError, Placed
 from paquebot_mta.spool.disk import Disk
 from paquebot_mta.spool.drafts import JournalDraft
 from paquebot_mta.spool.format import Kind
-from paquebot_mta.spool.index import Entry, by_message
+from paquebot_mta.spool.index import Entry, by_message, count_down
 from paquebot_mta.spool.keys import uses_of
 from paquebot_mta.spool.locked import Lacking
 from paquebot_mta.spool.options import NO_SPACE, fault
@@ -200,15 +200,19 @@ class Journal:
         if not groups:
             return
         records = [NewRecord(Kind.RESULT, int(msgid, 16), self._spell(msgid, group)) for msgid, group in groups]
+        updating = self._updating  # of these parts: others may take their place meanwhile
         for msgid, _ in groups:
-            self._updating[msgid] = self._updating.get(msgid, 0) + 1
+            updating[msgid] = updating.get(msgid, 0) + 1
         in_flight = self._parts.in_flight
         ended = in_flight.end(result.evpid for result in results)
 
         def on_settled(placed: Placed | None) -> None:
             if placed is None:
                 in_flight.begin(ended)
-            self._updated(groups, placed)
+            count_down(updating, groups)
+            if placed is not None:
+                for msgid, group in groups:
+                    self._apply(placed.segment, msgid, group)
 
         await self._parts.log.append(records, on_settled, essential=True)
 
@@ -217,14 +221,6 @@ class Journal:
         home = entry.segment.home if entry else None
         incarnation = home.incarnation if home is not None and not home.own else ""
         return encode(Results(results, incarnation, self._parts.counts.generation))
-
-    def _updated(self, groups: Sequence[tuple[Msgid, tuple[Result, ...]]], placed: Placed | None) -> None:
-        for msgid, results in groups:
-            self._updating[msgid] -= 1
-            if not self._updating[msgid]:
-                del self._updating[msgid]
-            if placed is not None:
-                self._apply(placed.segment, msgid, results)
 
     def _apply(self, log_segment: Segment, msgid: Msgid, results: Sequence[Result]) -> None:
         entry = self._index.get(msgid)

@@ -1,13 +1,27 @@
 """A whole message as records: content first, its envelopes last, which say how much log the content takes."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
-from paquebot_mta.spool.format import OVERHEAD_BYTES, Kind
+from paquebot_mta.mail.reply import Reply
+from paquebot_mta.spool.format import MAX_PAYLOAD_BYTES, OVERHEAD_BYTES, Kind
 from paquebot_mta.spool.records import Accepted, encode
 from paquebot_mta.spool.sealer import Sealer
 from paquebot_mta.spool.segment import NewRecord
+from paquebot_mta.spool.store import MAX_ENVELOPES_BYTES, SpoolError
+
+_ELSE_BYTES: Final = 64 * 1024
+"""More than all of a message but its envelopes takes."""
+MAX_ACCEPT_BYTES: Final = MAX_ENVELOPES_BYTES + _ELSE_BYTES
+"""About half of the longest record: an envelope takes 64 bytes at least and its state, without words, 57 at most, so
+that a message that was accepted can be copied with the states of all its envelopes."""
+TOO_MANY: Final = Reply(452, "Too many recipients", "4.5.3")
+
+
+class OversizedError(SpoolError):
+    """A record that would be longer than any reader takes: it is not written."""
 
 
 def body_records(sealer: Sealer, msgid: int, chunks: Iterable[bytes]) -> list[NewRecord]:
@@ -23,16 +37,36 @@ def plain_bytes(content_bytes: int, chunks: int) -> int:
 
 
 def accepted_record(sealer: Sealer, msgid: int, kind: Kind, accepted: Accepted) -> NewRecord:
-    """Envelopes."""
+    """Envelopes.
+
+    Raises:
+        OversizedError: there are too many.
+    """
+    payload = _spell(kind, accepted)
     if not sealer.packs:
-        return NewRecord(kind, msgid, encode(accepted))
-    return NewRecord(kind, msgid, *sealer.pack(kind, encode(accepted)))
+        return NewRecord(kind, msgid, payload)
+    return NewRecord(kind, msgid, *sealer.pack(kind, payload))
+
+
+def _spell(kind: Kind, accepted: Accepted) -> bytes:
+    """Spell envelopes; where the states of very many are too long, without what servers said, but their codes."""
+    payload, most = encode(accepted), MAX_ACCEPT_BYTES if kind == Kind.ACCEPT else MAX_PAYLOAD_BYTES
+    if len(payload) > most and accepted.states:
+        states = {key: replace(state, text="") for key, state in accepted.states.items()}
+        payload = encode(replace(accepted, states=states))
+    if len(payload) > most:
+        raise OversizedError(TOO_MANY, f"{len(payload)} bytes of envelopes, {most} are the most")
+    return payload
 
 
 def message_records(
     sealer: Sealer, msgid: int, chunks: Iterable[bytes], kind: Kind, accepted: Accepted
 ) -> list[NewRecord]:
-    """The records of a message that is written at once; ``accepted`` gets its ``body_bytes`` here, if it lacks them."""
+    """The records of a message that is written at once; ``accepted`` gets its ``body_bytes`` here, if it lacks them.
+
+    Raises:
+        OversizedError: there are too many envelopes.
+    """
     records = body_records(sealer, msgid, chunks)
     body_bytes = log_bytes(records)
     if accepted.body_bytes != body_bytes:

@@ -20,7 +20,7 @@ from paquebot_mta.spool.graves import remove_directory
 from paquebot_mta.spool.incarnation import HIDDEN
 from paquebot_mta.spool.layout import new_incarnation
 from paquebot_mta.spool.owner import Owner, create_owner, overwrite_owner
-from paquebot_mta.spool.packed import message_records
+from paquebot_mta.spool.packed import OversizedError, message_records
 from paquebot_mta.spool.parts import JournalParts
 from paquebot_mta.spool.reader import DamagedError, accept_stretch, body_stretch, read_accepted, whole_body
 from paquebot_mta.spool.records import Accepted, Done, encode
@@ -113,8 +113,8 @@ def _copy(parts: JournalParts, home: Home, share: Sequence[Found], copied: list[
     for found in share:
         try:
             records = _records(parts, found)
-        except (DamagedError, OSError):
-            continue  # whoever delivers it learns of it
+        except (DamagedError, OSError, OversizedError):
+            continue  # it stays here; whoever delivers it learns what is wrong
         if writer is None or writer.segment.end >= parts.options.segment_bytes:
             _finish(writer)
             writer = factory.make(parts.clock())

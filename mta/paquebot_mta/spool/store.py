@@ -6,14 +6,23 @@ that returns has made its effect durable; every fault is a ``SpoolError`` that c
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 
 from paquebot_mta.config.service import Queue
-from paquebot_mta.mail.envelope import EnvelopeState, Message, Result, Stored
+from paquebot_mta.mail.envelope import Envelope, EnvelopeState, Message, Result, Stored
 from paquebot_mta.mail.ids import Evpid, Msgid
 from paquebot_mta.mail.reply import Reply
+
+MAX_ENVELOPES_BYTES: Final = 8 * 1024 * 1024 - 64 * 1024
+"""What all envelopes of a message may take; some ten thousand with long addresses."""
+_ENCODER: Final = msgpack.Encoder()
+
+
+def envelope_bytes(envelope: Envelope) -> int:
+    """What an envelope takes of ``MAX_ENVELOPES_BYTES``."""
+    return len(_ENCODER.encode(envelope))
 
 
 class SpoolStats(Struct, frozen=True):
@@ -76,8 +85,8 @@ class Lost(Struct, frozen=True):
 
 
 class SpoolError(Exception):
-    """The back end could not do it. ``reply`` is 451 4.3.0 (a fault) or 452 4.3.1 (no space), never 5yz, never
-    detailed."""
+    """The back end could not do it. ``reply`` is 451 4.3.0 (a fault), 452 4.3.1 (no space) or 452 4.5.3 (too many
+    envelopes), never 5yz, never detailed."""
 
     def __init__(self, reply: Reply, cause: str) -> None:
         """Keep the public reply and the private cause (for the log)."""
@@ -115,7 +124,7 @@ class Draft(Protocol):
         back end itself.
 
         Raises:
-            SpoolError: not stored; nothing will be delivered.
+            SpoolError: not stored; nothing will be delivered. Too many envelopes are among the reasons.
         """
 
     def abort(self) -> None:
