@@ -25,6 +25,7 @@ class Part:
     Attributes:
         chain: of their domain, None for those whose domain has none.
         recipients: as filters are told; envelopes: one for each destination.
+        envelopes_bytes: what they take in the queue.
         reverse_path: instead of the transaction's.
         junk: their copy is marked. refusal: they don't get it.
     """
@@ -33,6 +34,7 @@ class Part:
     chain: Chain | None = None
     recipients: list[str] = field(default_factory=list)
     envelopes: list[Envelope] = field(default_factory=list)
+    envelopes_bytes: int = 0
     junk: bool = False
     refusal: Reply | None = None
     reverse_path: str | None = None

@@ -27,7 +27,7 @@ from paquebot_mta.mail.commands import Recipient
 from paquebot_mta.mail.envelope import Envelope, Message
 from paquebot_mta.mail.ids import RandomBits, new_evpid
 from paquebot_mta.mail.reply import Reply
-from paquebot_mta.spool.store import Spool, SpoolError
+from paquebot_mta.spool.store import MAX_ENVELOPES_BYTES, Spool, SpoolError, envelope_bytes
 from paquebot_mta.table.lookup import TableError
 from paquebot_mta.telemetry.bus import Emit
 from paquebot_mta.telemetry.events import Notice, QueueEvent
@@ -86,8 +86,11 @@ class Receiver:
             return error.reply
         if part is None:
             return answers.TOO_MANY_RECIPIENTS
-        envelope.part = part
-        envelope.fresh = tuple(self._make_envelope(envelope, part, recipient, each) for each in result.targets)
+        fresh = tuple(self._make_envelope(envelope, part, recipient, each) for each in result.targets)
+        taken = part.envelopes_bytes + sum(map(envelope_bytes, fresh))
+        if taken > MAX_ENVELOPES_BYTES:
+            return answers.TOO_MANY_RECIPIENTS
+        envelope.part, envelope.fresh, part.envelopes_bytes = part, fresh, taken
         return answers.RECIPIENT_OK
 
     def _part_of(self, screening: Screening | None, envelope: TransactionState, domain: str) -> Part | None:

@@ -1,5 +1,8 @@
 """One message after another: what is answered, stored and told, in which order."""
 
+import pytest
+
+from paquebot_mta.accept import receiver
 from paquebot_mta.telemetry.events import Attempt, QueueEvent
 from tests.mta.accept.support import serve
 
@@ -159,3 +162,18 @@ async def test_bdat_out_of_order_is_refused_and_its_bytes_skipped() -> None:
         assert (await client.ask("RSET")).startswith("250")
         assert (await client.ask("BDAT 0 LAST")).startswith("503")
         assert served.spool.stored == {}
+
+
+async def test_recipients_beyond_what_a_message_can_hold_are_for_the_next_transaction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RFC 5321, 4.5.3.1.10: who has more comes again with the rest; aliases make many envelopes of few recipients."""
+    monkeypatch.setattr(receiver, "MAX_ENVELOPES_BYTES", 400)
+    async with serve() as served:
+        client = await served.greeted()
+        await client.ask("MAIL FROM:<joe@client.example>")
+        replies = [await client.ask(f"RCPT TO:<list@example.test> ORCPT=rfc822;{number}") for number in range(3)]
+        assert [reply[:9] for reply in replies] == ["250 2.1.5", "452 4.5.3", "452 4.5.3"]
+        assert (await client.data(b"a: b\r\n\r\n.\r\n")).startswith("250")
+        (message,) = served.spool.messages()
+        assert len(message.envelopes) == 2
