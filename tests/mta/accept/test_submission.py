@@ -87,7 +87,34 @@ def test_what_is_never_closed_is_read_once_and_stays(list_of_addresses: bytes) -
     assert time.thread_time() - began < 2  # about 0.01; half a minute if each quote of it begins a string
 
 
-@given(st.lists(st.sampled_from([b"X: y\r\n", b"junk\r\n", b"Bcc: b\r\n c\r\n", b"To: a@b\r\n", b" fold\r\n"])))
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"Hello, no header at all\r\nBcc: text, too\r\nFrom me\r\n",
+        b"Hello,\r\n\r\nBcc: text\r\n",
+        b"no colon\r\n folded\r\nTo: joe\r\n\r\n",
+        b"From me to you\r\nHello\r\nBcc: text\r\n",
+        b"From alone",
+        b": no name\r\nBcc: text\r\n",
+    ],
+)
+@pytest.mark.parametrize("fields", [b"", b"Subject: s\r\n"])
+def test_text_begins_with_the_first_line_that_is_no_field(fields: bytes, text: bytes) -> None:
+    added = b"Date: Thu, 1 Jan 1970 00:00:00 +0000\r\nMessage-ID: <000000000000000000000001@h.test>\r\n"
+    assert complete_header(fields + text, "h.test", 0.0, lambda bits: 1) == added + fields + b"\r\n" + text
+
+
+@pytest.mark.parametrize("header", [b"", b"\r\n", b"Subject: s\r\n", b"Subject: s\r\n\r\n"])
+def test_a_header_without_text_stays_as_it_is(header: bytes) -> None:
+    assert complete_header(DONE + header, "h.test", 0.0, lambda bits: 1) == DONE + header
+
+
+def test_the_line_that_a_mailbox_puts_in_front_is_no_part_of_a_message() -> None:
+    header = b"From joe Thu Jan  1 00:00:00 1970\r\n" + DONE + b"Bcc: b@x.test\r\n\r\n"
+    assert complete_header(header, "h.test", 0.0, lambda bits: 1) == DONE + b"\r\n"
+
+
+@given(st.lists(st.sampled_from([b"X: y\r\n", b"Bcc: b\r\n c\r\n", b"To: a@b\r\n", b" fold\r\n"])))
 def test_all_fields_but_bcc_stay_in_order(fields: list[bytes]) -> None:
     header = b"Subject: s\r\n" + b"".join(fields)
     kept = complete(header)
