@@ -9,9 +9,10 @@ from paquebot_mta.telemetry.catalogue import CATALOGUE
 from paquebot_operator.control.metrics import Metrics
 
 _SUFFIXES: Final = ("_bucket", "_sum", "_count")
-_VALUES: Final = {
-    "paquebot_operator_reconciles_total": {"result": ("written", "unchanged", "failed")},
+_VALUES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "paquebot_operator_reconciles_total": {"result": ("written", "unchanged", "refused", "failed")},
     "paquebot_operator_domains": {"state": ("total", "accepted", "programmed")},
+    "paquebot_operator_service_condition": {"type": ("Accepted", "ResolvedRefs", "Programmed", "Ready")},
 }
 """Closed sets of the operator's labels: prometheus_client knows none."""
 

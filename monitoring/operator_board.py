@@ -29,6 +29,12 @@ OPERATOR: Final = Dashboard(
                     above=0.5,
                 ),
                 stat(
+                    "Services not ready",
+                    "MailServices that aren't Ready: their conditions say why.",
+                    'sum(paquebot_operator_service_condition{$S,type="Ready"} == bool 0)',
+                    above=0.5,
+                ),
+                stat(
                     "Oldest change not begun",
                     "How long the oldest change waits for the operator.",
                     "max(paquebot_operator_queue_oldest_seconds{$S})",
@@ -52,7 +58,7 @@ OPERATOR: Final = Dashboard(
                 ),
                 stack(
                     "Passes by result",
-                    "Over a MailService: written, unchanged, or failed and tried again.",
+                    "Over a MailService: written, unchanged, refused (its conditions say why), failed and tried again.",
                     "sum by (result) (rate(paquebot_operator_reconciles_total{$S}[$R]))",
                     "{{result}}",
                 ),

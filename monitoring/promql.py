@@ -6,8 +6,10 @@ from typing import Final
 
 from msgspec import Struct
 
-TARGET_LABELS: Final = frozenset({"job", "namespace", "pod", "instance", "container", "le"})
-"""What a scrape adds, and a histogram's own."""
+TARGET_LABELS: Final = frozenset(
+    {"job", "namespace", "pod", "instance", "container", "le", "paquebot_dev_service", "app_kubernetes_io_instance"}
+)
+"""What a scrape adds (the pods' labels for MailService and Helm release, too), and a histogram's own."""
 _USE: Final = re.compile(r"\b(?P<name>paquebot_\w+)(?:\{(?P<selector>[^}]*)\})?")
 _MATCHER: Final = re.compile(r"(?P<label>\w+)\s*(?P<operator>=~|!~|!=|=)\s*\"(?P<value>[^\"]*)\"")
 _GROUPING: Final = re.compile(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)")
@@ -24,7 +26,7 @@ class Use(Struct, frozen=True):
 
 def uses(expression: str) -> Iterator[Use]:
     """Find the metrics of an expression, as written: a histogram with its suffix."""
-    for found in _USE.finditer(expression):
+    for found in _USE.finditer(_GROUPING.sub("", expression)):
         compared = {each["label"]: _values(each["value"]) for each in _MATCHER.finditer(found["selector"] or "")}
         yield Use(found["name"], compared)
 

@@ -34,6 +34,7 @@ def work(metrics: Metrics) -> None:
     metrics.programmed(0.8)
     metrics.config(SERVICE, 10_000, 2)
     metrics.service(SERVICE, {"total": 3, "accepted": 2, "programmed": 2}, 1)
+    metrics.conditions(SERVICE, {"Accepted": "True", "Programmed": "False", "Ready": "False"})
     metrics.resyncs.labels("periodic").inc()
     metrics.resync_missed.labels("maildomains").inc()
     metrics.leader.set(1)

@@ -1,10 +1,15 @@
 """The operator's own metrics."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from paquebot_operator.compile.objects import ObjectKey
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+SERVICE_CONDITIONS: Final = ("Accepted", "ResolvedRefs", "Programmed", "Ready")
+"""Those of a MailService that are told as numbers."""
 
 
 class Metrics:
@@ -22,7 +27,8 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self._passes = Counter(
-            f"{prefix}reconciles", "Passes over a MailService: written, unchanged, or failed and tried again.",
+            f"{prefix}reconciles",
+            "Passes over a MailService: written, unchanged, refused (its status says what), or failed and tried again.",
             ["result"], registry=registry,
         )  # fmt: skip
         self._pass_seconds = Histogram(
@@ -48,6 +54,10 @@ class Metrics:
         self._unprogrammed = Gauge(
             f"{prefix}pods_not_programmed", "Ready pods that don't run the newest configuration.",
             ["resource_namespace", "resource_name"], registry=registry,
+        )  # fmt: skip
+        self._conditions = Gauge(
+            f"{prefix}service_condition", "1 while a MailService's condition is True, else 0.",
+            ["resource_namespace", "resource_name", "type"], registry=registry,
         )  # fmt: skip
         self.watch_last_event = Gauge(
             f"{prefix}watch_last_event_timestamp_seconds", "When a kind's last event came.", ["resource"],
@@ -99,8 +109,15 @@ class Metrics:
             self._domains.labels(*service, state).set(count)
         self._unprogrammed.labels(*service).set(behind)
 
+    def conditions(self, service: ObjectKey, statuses: Mapping[str, str]) -> None:
+        """Note a MailService's conditions: status by type; one that it has not is no trouble."""
+        for type_ in SERVICE_CONDITIONS:
+            self._conditions.labels(*service, type_).set(statuses.get(type_, "True") == "True")
+
     def forget(self, service: ObjectKey) -> None:
         """A MailService is gone."""
+        for type_ in SERVICE_CONDITIONS:
+            self._conditions.remove(*service, type_)
         for state in ("total", "accepted", "programmed"):
             self._domains.remove(*service, state)
         for gauge in (self._config_bytes, self._unprogrammed):

@@ -121,7 +121,7 @@ class ServiceLoop:
         await clock.sleep(wait)
 
     async def reconcile(self, since: float) -> str:
-        """One pass over what changed ``since``; says whether anything was written. Raises ClusterError."""
+        """One pass over what changed ``since``; says what came of it, as metrics count it. Raises ClusterError."""
         state, parts = self.state, self._parts
         held = parts.store.services.get(self._key)
         if held is None or held.item is None:
@@ -135,6 +135,8 @@ class ServiceLoop:
         self.telling.compiled()
         self.telling.service()
         self._try_troubles_again()
+        if state.is_refused():
+            return "refused"
         return "written" if writes else "unchanged"
 
     async def _read_live(self) -> None:

@@ -141,6 +141,11 @@ class ServiceState:
         config = self.compiled.config if self.compiled is not None else None
         return config is not None and config.digest == self.wanted
 
+    def is_refused(self) -> bool:
+        """Whether any of what the service wants is not in the cluster: the compiler or the API server refused it."""
+        is_kept = self.compiled is not None and self.key in self.compiled.kept
+        return bool(self.troubles) or is_kept or not self.is_written()
+
     def waiting(self) -> Said:
         """Why a domain that is in order is not programmed; the same for all, so that it is seldom another."""
         if self._refusing():

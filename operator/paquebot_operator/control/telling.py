@@ -120,6 +120,9 @@ class Telling:
         total = len(parts.store.domains_of(self._key))
         behind = sum(running != state.wanted for running in state.rollout.running())
         parts.metrics.service(self._key, state.counts(total), behind)
+        wish = self._service_wish()
+        if wish is not None:
+            parts.metrics.conditions(self._key, {said.type: said.status for said in wish.conditions})
         # The timer was set for how it was then: pods may have got a new change since.
         due = self._rest_until if self._behind_since is None else self._behind_since + self._patience()
         if loop.time() < due:
