@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from paquebot_mta.config.domains import Domain
-from paquebot_mta.config.filters import Filter, OnFailure, Process
+from paquebot_mta.config.filters import Filter, OnFailure, Phase, Process
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import ALICE, PaquebotSettings, maildirs
 from tests.support.smtp_client import SmtpClient
@@ -30,14 +30,17 @@ POLICIES: dict[OnFailure, str] = {"TempFail": "451 4.7.1", "Proceed": "250 ", "R
 ENDS = "ends"
 
 
-def breaking(mode: str, policy: OnFailure = "TempFail", timeout_seconds: float = 0.5) -> Filter:
-    command = (sys.executable, "-I", "-S", str(PROBE), mode, "filter:smtp-in:rcpt-to")
+def breaking(
+    mode: str, policy: OnFailure = "TempFail", timeout_seconds: float = 0.5, phase: Phase = "rcpt-to"
+) -> Filter:
+    command = (sys.executable, "-I", "-S", str(PROBE), mode, f"filter:smtp-in:{phase}")
     return Filter(kind=Process(command=command, timeout_seconds=timeout_seconds, on_failure=policy))
 
 
 FILTERS = {
     **{mode: breaking(mode) for mode in (*REASONS, "foreign")},
     **{f"die-{policy.lower()}": breaking("die", policy) for policy in POLICIES},
+    "mute": breaking("mute", phase="data-line"),
     "patient": breaking("hang", timeout_seconds=3.0),
     ENDS: Filter(kind=Process(command=("/bin/false",), on_failure="Proceed")),
 }
@@ -90,6 +93,17 @@ def test_answers_for_sessions_that_there_are_not_reach_nobody(filtered: Paquebot
         finish(client, "foreign.")
     assert filtered.metric("paquebot_filter_errors_total", filter="foreign") == 0
     assert filtered.log_lines(event="filter.crashed", filter="foreign") == []
+
+
+def test_a_program_that_gives_no_content_back_is_started_again(filtered: Paquebot) -> None:
+    with greeted(filtered) as client:
+        client.command("RCPT TO:<carol@mute.test>", "250")
+        client.command("DATA", "354")
+        client.command("Subject: mute.\r\n\r\nx\r\n.", "451 4.7.1")
+        client.command("NOOP", "250")
+    filtered.wait_for_log("filter.timeout", filter="mute")
+    filtered.wait_for_log("filter.started", 2, filter="mute")
+    assert filtered.metric("paquebot_filter_errors_total", filter="mute", reason="timeout") >= 1
 
 
 @pytest.mark.parametrize("policy", POLICIES)

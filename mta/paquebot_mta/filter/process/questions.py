@@ -89,12 +89,12 @@ class Questions:
         """Forget a stream."""
         self._streams.pop((session, token), None)
 
-    async def write_content(self, session: SessionId, token: int, content: bytes, at: float) -> None:
-        """Give whole lines of a stream, when there is room; raises FilterError."""
-        try:
-            await asyncio.wait_for(self._channel.wait_for_room(), self._timeout_seconds)
-        except TimeoutError:
-            raise FilterError("it didn't take content in time", "timeout") from None
+    async def wait_for_room(self) -> None:
+        """Wait until the filter takes content, or is gone."""
+        await self._channel.wait_for_room()
+
+    def write_content(self, session: SessionId, token: int, content: bytes, at: float) -> None:
+        """Give whole lines of a stream; raises FilterError."""
         if self._channel.ended:
             raise FilterError("it is gone")
         self._channel.write(content_lines(question_head("data-line", session, token, at, self._version), content))
@@ -117,6 +117,11 @@ class Questions:
                 stream.take(answer.line)
             return
         self._take_result(key, answer)
+
+    def doubt(self, since: float) -> None:
+        """What is waited for since then didn't come in time: who said nothing at all meanwhile hangs, and is ended."""
+        if since >= self._channel.last_heard_at:
+            self._channel.end(f"it hangs: no word for {self._timeout_seconds:g} s", "timeout")
 
     def forget(self, session: SessionId) -> None:
         """The session is over: whoever still waits for an answer about it is told so."""
@@ -163,9 +168,9 @@ class Questions:
         for question in old:
             self.late += 1
             _fail(question, "it didn't answer in time", "timeout")
-        if any(question.asked_at >= self._channel.last_heard_at for question in old):
-            self._channel.end(f"it hangs: no word for {self._timeout_seconds:g} s", "timeout")
-        elif len(self._open) > len(old):
+        if old:
+            self.doubt(old[-1].asked_at)
+        if not self._channel.ended and len(self._open) > len(old):
             self._sweeping = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
 

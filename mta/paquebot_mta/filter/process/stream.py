@@ -1,7 +1,7 @@
 """The content of one message, line by line through a filter (phase data-line of smtpd-filters(7))."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from paquebot_mta.filter.contract import Failing, FilterError
 from paquebot_mta.filter.process.questions import Questions
@@ -36,11 +36,9 @@ class ProcessLines:
         self._check()
         if not self._ended and content:
             self._given_bytes += len(content)
-            try:
-                await self._questions.write_content(self._session, self._token, content, self._clock())
-            except FilterError:
-                self._check()  # why it is gone says more
-                raise
+            await self._wait_for(self._questions.wait_for_room(), "it didn't take content in time")
+            self._check()
+            self._questions.write_content(self._session, self._token, content, self._clock())
         return self._take_all()
 
     async def finish(self) -> bytes:
@@ -49,7 +47,8 @@ class ProcessLines:
         if not self._ended:
             self._questions.write_end(self._session, self._token, self._clock())
         while not self._ended:
-            await self._wait()
+            self._progress.clear()
+            await self._wait_for(self._progress.wait(), "it didn't give content back in time")
             self._check()
         self.abort()
         return self._take_all()
@@ -80,12 +79,14 @@ class ProcessLines:
         self._lines.clear()
         self._progress.set()
 
-    async def _wait(self) -> None:
-        self._progress.clear()
+    async def _wait_for(self, progress: Awaitable[object], cause: str) -> None:
+        """Wait for the filter; what doesn't come in time is a fault."""
+        began = asyncio.get_running_loop().time()
         try:
-            await asyncio.wait_for(self._progress.wait(), self._timeout_seconds)
+            await asyncio.wait_for(progress, self._timeout_seconds)
         except TimeoutError:
-            self.fail("it didn't give content back in time", "timeout")
+            self._questions.doubt(began)
+            self.fail(cause, "timeout")
 
     def _check(self) -> None:
         if self._fault is not None:

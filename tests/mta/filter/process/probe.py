@@ -129,7 +129,7 @@ def main() -> None:
             if fields[4] == "data-line":
                 stream(fields, _say, mode, kept)
             else:
-                globals()[mode](fields, _say)
+                globals().get(mode, proceed)(fields, _say)
 
 
 main()

@@ -6,9 +6,10 @@ import pytest
 
 from paquebot_mta.config.filters import Process
 from paquebot_mta.filter.contract import FilterError, LineFilter
+from paquebot_mta.filter.decisions import PROCEED
 from paquebot_mta.filter.process.process_filter import ProcessFilter
 from paquebot_mta.telemetry.bus import Bus
-from tests.mta.filter.process.stage import facts, probe, running, until
+from tests.mta.filter.process.stage import Notices, facts, probe, running, until
 
 DATA_LINE = "filter:smtp-in:data-line"
 CONTENT = b"Subject: a|b\r\n\r\n.dot\r\n..two\r\n.\r\n\xff\xfe 8bit\r\n"
@@ -55,13 +56,38 @@ async def test_a_big_message_goes_through_with_bounded_queues() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "cause"),
-    [("loud", "far more"), ("cr", "bare CR"), ("mute", "in time"), ("decide", "data-line")],
+    [("loud", "far more"), ("cr", "bare CR"), ("mute", "hangs"), ("decide", "data-line")],
 )
 async def test_a_stream_that_breaks_fails_the_message(mode: str, cause: str) -> None:
     async with running(Bus(), _settings(mode, timeout_seconds=1.0)) as found:
         with pytest.raises(FilterError, match=cause):
             await _pass(found, CONTENT * 20)
         await until(lambda: found.status().waiting == 0)
+
+
+async def test_a_filter_that_gives_nothing_back_and_says_nothing_is_started_anew() -> None:
+    bus = Bus()
+    notices = Notices(bus)
+    async with running(bus, _settings("mute", timeout_seconds=0.2)) as found:
+        with pytest.raises(FilterError) as caught:
+            await _pass(found, CONTENT)
+        assert caught.value.reason == "timeout"
+        await until(lambda: found.status().restarts == 1 and not found.trouble())
+        assert "hangs" in str(notices.named("filter.timeout")[0].details["cause"])
+
+
+async def test_a_filter_that_answers_others_meanwhile_fails_that_message_only() -> None:
+    bus = Bus()
+    settings = Process(command=probe("mute", f"{DATA_LINE},filter:smtp-in:helo"), timeout_seconds=0.3)
+    async with running(bus, settings) as found:
+        late = asyncio.ensure_future(_pass(found, CONTENT))
+        for _ in range(3):
+            await asyncio.sleep(0.08)
+            assert await found.decide("helo", facts("2" * 16), "x") == PROCEED
+        with pytest.raises(FilterError, match="in time"):
+            await late
+        assert found.trouble() == ""
+        assert found.status().restarts == 0
 
 
 async def test_a_stream_that_is_given_up_is_forgotten() -> None:
