@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from email.utils import formatdate
+from ipaddress import ip_address
 from typing import Final
 
 from msgspec import Struct
@@ -100,9 +101,14 @@ def status(kind: Kind, reply: Reply) -> str:
 
 
 def remote_name(remote: str) -> str:
-    """Take the host name out of ``192.0.2.1 (mx.example.org)``, else the address."""
+    """Take the host name out of ``192.0.2.1 (mx.example.org)``, else the address as a literal (RFC 5321, 4.1.3)."""
     found = _REMOTE.fullmatch(remote)
-    return (found["name"] or found["address"]) if found else remote
+    name = (found["name"] or found["address"]) if found else remote
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return name
+    return f"[{'IPv6:' if address.version == 6 else ''}{address}]"
 
 
 def decode_xtext(value: str) -> str:

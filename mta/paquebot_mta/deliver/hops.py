@@ -11,7 +11,7 @@ class NextHop(Protocol):
 
     @property
     def name(self) -> str:
-        """Host name, for TLS and logs."""
+        """Host name, for TLS and logs; the address itself, without brackets, where there is none."""
 
     @property
     def address(self) -> str:

@@ -80,7 +80,10 @@ def _load_chain(context: ssl.SSLContext, certificate: Certificate, name: str) ->
 
 
 def verification_name(name: str, address: str) -> str:
-    """Name to ask for (SNI, RFC 6066) and to verify: the next hop's, its address if it has no name."""
+    """Name to verify and to ask for: the next hop's, its address if it has no name.
+
+    An address is verified as one and never sent as SNI (RFC 6066, 3), which the ssl module does if it has no brackets.
+    """
     return name.rstrip(".") or address
 
 

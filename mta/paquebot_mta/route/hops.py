@@ -11,7 +11,8 @@ class NextHop(Struct, frozen=True):
     """One address to try.
 
     Attributes:
-        name: host name (for TLS and logs), address: IP address text or ``/path`` of a unix socket, port: 0 for unix.
+        name: host name (for TLS and logs), the address itself where there is none; never in brackets.
+        address: IP address text or ``/path`` of a unix socket; port: 0 for unix.
         preference: of its MX record, 0 for smarthosts.
     """
 

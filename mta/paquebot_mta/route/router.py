@@ -108,7 +108,7 @@ class Router:
             return _LOOP
         if not self._may_reach(address):
             return _FORBIDDEN
-        return _make_route((NextHop(f"[{address}]", address, self._outbound.port),), action)
+        return _make_route((NextHop(address, address, self._outbound.port),), action)
 
     async def _by_mx(self, action: Relay, domain: str) -> Route | Deferred | Failed:
         exchanges = await self._exchanges(domain)

@@ -143,6 +143,20 @@ def test_a_server_s_own_words_are_its_own() -> None:
     assert b"192.0.2.1 (mx.far.test) said: 550 5.1.1 no such user" in notification().content
 
 
+@pytest.mark.parametrize(
+    ("remote", "named"),
+    [
+        ("192.0.2.1 (mx.far.test)", "mx.far.test"),
+        ("192.0.2.1 (192.0.2.1)", "[192.0.2.1]"),
+        ("2001:db8::1 (2001:db8::1)", "[IPv6:2001:db8::1]"),
+        ("192.0.2.1", "[192.0.2.1]"),
+        ("/run/lmtp (localhost)", "localhost"),
+    ],
+)
+def test_a_server_is_named_by_its_name_or_as_an_address_literal(remote: str, named: str) -> None:
+    assert status_blocks(notification(report(remote=remote)))[1]["Remote-MTA"] == f"dns; {named}"
+
+
 def test_a_success_of_our_own_needs_no_diagnosis() -> None:
     made = notification(report(Reply(250, "Delivered", "2.0.0"), remote=""), kind="success")
     assert status_blocks(made)[1]["Diagnostic-Code"] is None

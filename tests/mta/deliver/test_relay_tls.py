@@ -8,17 +8,21 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from paquebot_mta.config.actions import ClientTls
-from paquebot_mta.config.service import Certificate
+from paquebot_mta.config.actions import ClientTls, Relay
+from paquebot_mta.config.service import Certificate, Outbound
 from paquebot_mta.deliver.settings import Endpoint
 from paquebot_mta.deliver.tls import ClientContexts
 from paquebot_mta.mail.outcome import Deferred, Delivered, Outcome
+from paquebot_mta.resolver.memory import MemoryResolver
+from paquebot_mta.route.hops import Route
+from paquebot_mta.route.router import Router
 from paquebot_mta.telemetry.events import TlsFailure
 from tests.mta.deliver.relay_rig import Rig, impatient, make_task, relay_rig, route_to
 from tests.support.certificates import CertificateAuthority, CertificateFiles
 from tests.support.fake_mx import FakeMx
 from tests.support.fake_mx_script import EXTENSIONS, Answer, Script, Steps, Then
 
+VERIFIED = ClientTls(policy="Verified", ca="ours")
 Loop = Callable[[], asyncio.AbstractEventLoop]
 BOTH_LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 
@@ -116,16 +120,51 @@ def test_bytes_after_the_reply_to_starttls_are_an_attack(loop: Loop, files: Cert
 @pytest.mark.parametrize(("name", "expected"), [("mx.test", Delivered), ("other.test", Deferred)])
 def test_verification_is_by_name(loop: Loop, name: str, expected: type, authority: CertificateAuthority) -> None:
     async def scenario() -> None:
-        policy = ClientTls(policy="Verified", ca="ours")
-        bundle = Certificate(chain_pem=authority.path.read_text(encoding="ascii"))
-        endpoint = Endpoint("out", ssl_context=ClientContexts({"ours": bundle}).get(policy))
         script = Script(tls=authority.issue(name).server_context())
-        async with FakeMx(script) as mx, relay_rig(endpoint=endpoint) as rig:
+        async with FakeMx(script) as mx, relay_rig(endpoint=trusting(authority)) as rig:
             assert isinstance(await deliver(mx, "Verified", rig), expected)
         failures = [each.reason for each in rig.events if isinstance(each, TlsFailure)]
         assert failures == ([] if expected is Delivered else ["cert_name"])
 
     run(loop, scenario)
+
+
+def trusting(authority: CertificateAuthority) -> Endpoint:
+    """Make an endpoint that verifies against the test's authority."""
+    bundle = Certificate(chain_pem=authority.path.read_text(encoding="ascii"))
+    return Endpoint("out", ssl_context=ClientContexts({"ours": bundle}).get(VERIFIED))
+
+
+@BOTH_LOOPS
+@pytest.mark.parametrize(("literal", "address"), [("[127.0.0.1]", "127.0.0.1"), ("[IPv6:::1]", "::1")])
+@pytest.mark.parametrize(("certified", "expected"), [("same", Delivered), ("192.0.2.1", Deferred)])
+def test_an_address_literal_is_verified_by_its_address_and_asks_for_no_name(
+    loop: Loop, literal: str, address: str, certified: str, expected: type, authority: CertificateAuthority
+) -> None:
+    async def scenario() -> None:
+        asked: list[str | None] = []
+        context = authority.issue(address if certified == "same" else certified).server_context()
+        context.sni_callback = lambda _, name, __: asked.append(name)
+        async with FakeMx(Script(tls=context), host=address) as mx, relay_rig(endpoint=trusting(authority)) as rig:
+            route = await literal_route(literal, mx.port)
+            assert isinstance(await rig.outcome(route, make_task()), expected)
+        assert asked == [None]
+
+    run(loop, scenario)
+
+
+async def literal_route(domain: str, port: int) -> Route:
+    """Route mail for an address literal as the router does."""
+    router = Router(
+        resolver=MemoryResolver({}),
+        outbound=Outbound(allow_private_next_hops=True, port=port),
+        hostname="out.origin.test",
+        local_addresses=frozenset,
+        emit=lambda _: None,
+    )
+    route = await router.route(Relay(tls=VERIFIED), domain)
+    assert isinstance(route, Route)
+    return route
 
 
 @BOTH_LOOPS

@@ -237,7 +237,7 @@ async def test_loopback_is_not_ourselves_while_it_is_allowed() -> None:
 )
 async def test_an_address_literal_is_its_own_next_hop(domain: str, address: str) -> None:
     routed = Routed({})
-    assert (await routed.route(domain)).next_hops == (NextHop(f"[{address}]", address, 25),)
+    assert (await routed.route(domain)).next_hops == (NextHop(address, address, 25),)
     assert routed.resolver.asked == []
 
 
