@@ -39,25 +39,18 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self._config_writes = Counter(f"{prefix}config_writes", "Config Secrets written.", registry=registry)
-        self._config_bytes = Gauge(
-            f"{prefix}config_bytes",
-            "Size of a configuration.",
-            ["resource_namespace", "resource_name"],
-            registry=registry,
-        )
+        whose = ["resource_namespace", "resource_name"]
+        self._config_bytes = Gauge(f"{prefix}config_bytes", "Size of a configuration.", whose, registry=registry)
         self._domains = Gauge(
-            f"{prefix}domains",
-            "MailDomains of a MailService.",
-            ["resource_namespace", "resource_name", "state"],
-            registry=registry,
-        )
+            f"{prefix}domains", "MailDomains of a MailService.", [*whose, "state"], registry=registry
+        )  # fmt: skip
         self._unprogrammed = Gauge(
-            f"{prefix}pods_not_programmed", "Ready pods that don't run the newest configuration.",
-            ["resource_namespace", "resource_name"], registry=registry,
+            f"{prefix}pods_not_programmed", "Ready pods that don't run the newest configuration.", whose,
+            registry=registry,
         )  # fmt: skip
         self._conditions = Gauge(
-            f"{prefix}service_condition", "1 while a MailService's condition is True, else 0.",
-            ["resource_namespace", "resource_name", "type"], registry=registry,
+            f"{prefix}service_condition", "1 while a MailService's condition is True, else 0.", [*whose, "type"],
+            registry=registry,
         )  # fmt: skip
         self.watch_last_event = Gauge(
             f"{prefix}watch_last_event_timestamp_seconds", "When a kind's last event came.", ["resource"],
