@@ -3,7 +3,7 @@
 Names refer to ``ServiceShard.filters``. What a filter may decide is the same for all: see ``paquebot_mta.filter``.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from paquebot_mta.config.base import Value
 
@@ -12,6 +12,9 @@ Phase = Literal[
     "noop", "quit",
 ]  # fmt: skip
 """Where a filter may be asked, spelled as in OpenSMTPD's filter protocol (smtpd-filters(7))."""
+
+BEFORE_RECIPIENTS: Final[frozenset[Phase]] = frozenset({"connect", "helo", "ehlo", "starttls", "auth", "mail-from"})
+"""Phases that a domain's filters don't see: what a session is about shows at its recipients."""
 
 OnFailure = Literal["TempFail", "Proceed", "Reject"]
 """What a phase becomes if its filter is dead, late or answers garbage."""

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from paquebot_mta.config.filters import Phase
-from paquebot_mta.filter.contract import NO_CHANGES, Changes, Content, Facts, FilterError, LineFilter
+from paquebot_mta.filter.contract import NO_CHANGES, Changes, Content, Facts, Filter, FilterError, LineFilter
 from paquebot_mta.filter.decisions import PROCEED, Decision
 from paquebot_mta.mail.ids import SessionId
 
@@ -32,6 +32,10 @@ class BaseFilter:
     def open_lines(self, facts: Facts) -> LineFilter:
         """Refuse: whoever says that it streams has one of its own."""
         raise FilterError(f"{self.name} has no stream of lines", "protocol")
+
+    def at_recipients(self) -> Filter:
+        """Give itself."""
+        return self
 
     def forget(self, session: SessionId) -> None:
         """Nothing is remembered."""

@@ -155,6 +155,12 @@ class Filter(Protocol):
     def open_lines(self, facts: Facts) -> LineFilter:
         """Begin a data-line stream."""
 
+    def at_recipients(self) -> "Filter":
+        """Give the filter as domains use it, which see nothing before a recipient; it is neither started nor closed.
+
+        What it would do before then it does there, if that means anything; else it is not asked about it.
+        """
+
     def forget(self, session: SessionId) -> None:
         """The session ended: nothing more will be asked for it."""
 

@@ -20,6 +20,7 @@ from paquebot_mta.telemetry.events import Notice
 
 START_SECONDS: Final = 5.0
 """How long all filters of a new configuration together may take to be ready before it is in force all the same."""
+_UNASKED: Final = "it is never asked: a domain's filters see nothing before RCPT TO; let a listener name it"
 _REASONS: Final[Mapping[type, Refusing]] = {config.Dnsbl: "dnsbl", config.Greylist: "greylist"}
 
 
@@ -57,6 +58,7 @@ class Plan:
     """All filters of one configuration, and who uses them.
 
     Attributes:
+        filters: by name; of_domains: the same, as domains use them.
         screens: of listeners, by name; none where nobody is asked.
         sessions: how many use it now.
     """
@@ -66,13 +68,14 @@ class Plan:
     ) -> None:
         self.settings = settings.service.filters
         self.filters = filters
+        self.of_domains = {name: each.at_recipients() for name, each in filters.items()}
         self.places = places_of(settings)
         self.loads = loads
         self.sessions = 0
         self.on_idle: Callable[[], None] = lambda: None
         self._tools = tools
         domains = {
-            name: self._chain(domain.filters, settings, hangs_up=False)
+            name: self._chain(domain.filters, settings, of_domain=True)
             for name, domain in settings.domains.items()
             if domain.filters
         }
@@ -82,23 +85,34 @@ class Plan:
             if listener.filters or domains
         }
 
-    def _chain(self, names: tuple[str, ...], settings: MtaConfig, *, hangs_up: bool = True) -> Chain:
+    def _chain(self, names: tuple[str, ...], settings: MtaConfig, *, of_domain: bool = False) -> Chain:
         flat = open_chains(names, settings.service.filters)
-        members = tuple(self._member(name, settings.service.filters[name]) for name in flat)
-        return Chain(members, self._tools.bus.emit, self._tools.monotonic, hangs_up=hangs_up)
+        filters = self.of_domains if of_domain else self.filters
+        members = tuple(self._member(filters[name], settings.service.filters[name]) for name in flat)
+        return Chain(members, self._tools.bus.emit, self._tools.monotonic, hangs_up=not of_domain)
 
-    def _member(self, name: str, each: config.Filter) -> Member:
+    def _member(self, asked: Filter, each: config.Filter) -> Member:
         kind = each.kind
         process = isinstance(kind, config.Process)
         return Member(
-            filter=self.filters[name],
+            filter=asked,
             mode=each.mode,
             on_failure=getattr(kind, "on_failure", "TempFail"),
             sees_credentials=isinstance(kind, config.Process) and kind.see_credentials,
             late=process,
             reason=_REASONS.get(type(kind), "filter"),
-            load=self.loads[name],
+            load=self.loads[asked.name],
         )
+
+    def trouble_of(self, name: str) -> str:
+        """Why a filter can't answer, or is never asked."""
+        return self.filters[name].trouble() or (_UNASKED if self._is_too_early(name) else "")
+
+    def _is_too_early(self, name: str) -> bool:
+        """Whether only domains use a filter, and all it minds is what happens before their recipients."""
+        places, asked = self.places.get(name, Places()), self.of_domains[name]
+        elsewhere = not places.domains or places.listeners or places.relays or asked.judges_content or asked.streams
+        return not elsewhere and bool(asked.phases) and asked.phases <= config.BEFORE_RECIPIENTS
 
 
 class Screen:
@@ -214,7 +228,7 @@ class RunningFilters:
                 kind=type(plan.settings[name].kind).__name__.lower(),
                 mode=plan.settings[name].mode,
                 places=_spell(plan.places.get(name, Places())),
-                trouble=each.trouble(),
+                trouble=plan.trouble_of(name),
                 load=self._loads[name],
             )
             for name, each in plan.filters.items()
@@ -225,9 +239,9 @@ class RunningFilters:
         plan = self._plans[-1] if self._plans else None
         used = {} if plan is None else {name: each for name, each in plan.filters.items() if name in plan.places}
         return {
-            name: Trouble(reason, blocking=not each.shared and plan is not None and _fails(plan.settings[name]))
+            name: Trouble(reason, blocking=bool(each.trouble()) and not each.shared and _fails(plan.settings[name]))
             for name, each in used.items()
-            if (reason := each.trouble())
+            if plan is not None and (reason := plan.trouble_of(name))
         }
 
     def lost(self) -> int:

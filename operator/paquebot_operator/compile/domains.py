@@ -10,7 +10,7 @@ from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.compile import names
 from paquebot_operator.compile.actions import compile_action
 from paquebot_operator.compile.conditions import Report
-from paquebot_operator.compile.filter_refs import compile_refs
+from paquebot_operator.compile.filter_refs import compile_domain_refs
 from paquebot_operator.compile.objects import ObjectKey, key_of
 from paquebot_operator.compile.scope import Scope
 from paquebot_operator.compile.targets import compile_aliases, compile_targets, warn_unknown
@@ -70,7 +70,7 @@ def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
 def _filters(claim: Claim, scope: Scope) -> tuple[str, ...]:
     """Filters of a domain; a program would run in the pods of the service, which are not everybody's."""
     spec, path = claim.source.spec, "spec.filterRefs"
-    found = compile_refs(spec.filter_refs, path, scope)
+    found = compile_domain_refs(spec.filter_refs, path, scope)
     own = claim.source.metadata.namespace
     programs = any(isinstance(each.kind, Process) for each in scope.used_filters.values())
     if programs and (spec.service_ref.namespace or own) != own and not scope.objects.local:

@@ -1,6 +1,6 @@
 """Where lists of filters lead: MailFilters of the same namespace, each compiled for whoever names it."""
 
-from paquebot_mta.config.filters import Chain, Process
+from paquebot_mta.config.filters import BEFORE_RECIPIENTS, Builtin, Chain, Dnsbl, Filter, Process
 from paquebot_operator.api.common import LocalRef
 from paquebot_operator.compile.conditions import Report
 from paquebot_operator.compile.filters import compile_filter
@@ -21,6 +21,24 @@ def compile_refs(refs: tuple[LocalRef, ...], path: str, scope: Scope) -> tuple[s
         elif _use(key, scope, where):
             found.append(str(key))
     return tuple(found)
+
+
+def compile_domain_refs(refs: tuple[LocalRef, ...], path: str, scope: Scope) -> tuple[str, ...]:
+    """As ``compile_refs``, for a domain: its filters see nothing before a recipient, so they can't rewrite it."""
+    found = compile_refs(refs, path, scope)
+    for place, ref in enumerate(refs):
+        key = str(scope.key_of(ref.name))
+        if key in found and _rewrites_too_early(scope.used_filters.get(key), scope):
+            message = f"MailFilter {ref.name} rewrites what comes before RCPT TO, which a domain's filters don't see: "
+            scope.report.unresolved("FilterTooEarly", f"{path}[{place}]", f"{message}let a listener name it")
+    return found
+
+
+def _rewrites_too_early(used: Filter | None, scope: Scope) -> bool:
+    kind = None if used is None else used.kind
+    if isinstance(kind, Chain):
+        return any(_rewrites_too_early(scope.used_filters.get(name), scope) for name in kind.filters)
+    return isinstance(kind, Builtin | Dnsbl) and kind.action.kind == "rewrite" and kind.phase in BEFORE_RECIPIENTS
 
 
 def compile_observers(refs: tuple[LocalRef, ...], path: str, scope: Scope) -> tuple[str, ...]:

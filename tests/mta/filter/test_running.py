@@ -209,6 +209,18 @@ async def test_a_service_that_all_pods_ask_takes_none_of_them_away(running: Runn
     assert running.troubles() == {"ill": Trouble("not well", blocking=False)}
 
 
+async def test_a_program_that_minds_only_what_comes_before_a_domain_s_recipients_is_told_of(
+    running: RunningFilters,
+) -> None:
+    await running.apply(running.plan(settings({"a": program("/a")}, domains={"one.test": ("a",)}), {}))
+    assert {name: (each.reason[:20], each.blocking) for name, each in running.troubles().items()} == {
+        "a": ("it is never asked: a", False)
+    }
+    assert running.describe()[0].trouble.startswith("it is never asked")
+    await running.apply(running.plan(settings({"a": program("/a")}, "a", domains={"one.test": ("a",)}), {}))
+    assert running.troubles() == {}
+
+
 async def test_the_end_closes_all(running: RunningFilters) -> None:
     plan = running.plan(settings({"a": program("/a")}, "a"), {})
     await running.apply(plan)

@@ -117,6 +117,19 @@ def test_what_is_wrong_with_a_filter_is_said_of_it_and_of_whoever_names_it() -> 
     assert ("spam", "UnsupportedValue") in reasons(item)
 
 
+@pytest.mark.parametrize("by_chain", [False, True])
+def test_a_domain_whose_filter_rewrites_what_it_never_sees_is_told(by_chain: bool) -> None:
+    rewrite = {"phase": "MailFrom", "action": {"rewrite": {"value": "a@b.test"}}}
+    others = [mail_filter("early", builtin=rewrite), mail_filter("all", chain=[{"name": "early"}])]
+    refs = [{"name": "all" if by_chain else "early"}]
+    condition = found(compiled(service(), domain(filterRefs=refs), *others), "MailDomain", "FilterTooEarly")
+    assert (condition.type, condition.status, condition.field) == ("ResolvedRefs", "False", "spec.filterRefs[0]")
+    early = {"phase": "MailFrom", "action": {"junk": {}}}
+    result = compiled(service(), domain(filterRefs=[{"name": "early"}]), mail_filter("early", builtin=early))
+    assert result.config is not None
+    assert result.config.domains["example.test"].filters == ("default/early",)
+
+
 def test_a_chain_brings_its_filters() -> None:
     chain = mail_filter("all", chain=[*REFS, {"name": "other"}])
     other = mail_filter("other", milter={"address": "127.0.0.1:11332"})

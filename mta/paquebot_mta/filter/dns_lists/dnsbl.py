@@ -1,8 +1,9 @@
 """DNS lists of clients: weights of those that name it are added up, and an action follows from a threshold on."""
 
 import asyncio
+from copy import copy
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
-from typing import Final
+from typing import Final, Self
 
 from msgspec import Struct
 
@@ -10,7 +11,7 @@ from paquebot_mta.config.filters import Dnsbl, DnsList, Kind, Phase
 from paquebot_mta.filter.base import BaseFilter
 from paquebot_mta.filter.builtin import decision_of
 from paquebot_mta.filter.contract import Facts, FilterError
-from paquebot_mta.filter.decisions import PROCEED, Decision, Disconnect, Reject
+from paquebot_mta.filter.decisions import PROCEED, Decision, Disconnect, Reject, Rewrite
 from paquebot_mta.filter.dns_lists.names import (
     client_of,
     counts,
@@ -19,7 +20,6 @@ from paquebot_mta.filter.dns_lists.names import (
     listing_addresses,
     parse_codes,
 )
-from paquebot_mta.filter.dns_lists.phases import phase_in
 from paquebot_mta.filter.tools import Places, Tools
 from paquebot_mta.mail.reply import Reply
 
@@ -50,6 +50,13 @@ class DnsblFilter(BaseFilter):
         self._then = decision_of(config.action, phase)
         self._timeout_seconds = config.timeout_seconds
         self._resolver = tools.resolver
+
+    def at_recipients(self) -> Self:
+        """Give one that asks and acts at a recipient."""
+        found = copy(self)
+        if not isinstance(self._then, Rewrite):  # of what, would be another question there
+            found.phases = frozenset({"rcpt-to"})
+        return found
 
     async def decide(self, phase: Phase, facts: Facts, parameter: str) -> Decision:
         """Ask, add up, and act from the threshold on."""
@@ -107,4 +114,4 @@ def _read(each: DnsList) -> _List:
 def build_dnsbl(name: str, kind: Kind, places: Places, tools: Tools) -> DnsblFilter:
     """Make one (implements ``Maker``)."""
     assert isinstance(kind, Dnsbl)
-    return DnsblFilter(name, kind, tools, phase_in(places, kind.phase))
+    return DnsblFilter(name, kind, tools, kind.phase)

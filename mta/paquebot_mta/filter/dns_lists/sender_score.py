@@ -2,21 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, get_args
+from copy import copy
+from typing import Final, Self, get_args
 
 from paquebot_mta.config.filters import Kind, Phase, SenderScore
 from paquebot_mta.filter.base import BaseFilter
 from paquebot_mta.filter.contract import NO_CHANGES, Changes, Content, Facts
 from paquebot_mta.filter.decisions import JUNK, PROCEED, Decision, Disconnect
 from paquebot_mta.filter.dns_lists.names import client_of, list_name, listing_addresses
-from paquebot_mta.filter.dns_lists.phases import phase_in
 from paquebot_mta.filter.fields import encode_field
 from paquebot_mta.filter.tools import Places, Tools
 from paquebot_mta.mail.ids import SessionId
 from paquebot_mta.mail.reply import Reply
 
 BEST: Final = 100
-EVERYWHERE: Final = Places()
 _SLOWED: Final[frozenset[Phase]] = frozenset(get_args(Phase)) - {"data-line", "rset", "noop"}
 _OWN_NAMES: Final = "127.0.4."
 """A score N is the answer 127.0.4.N."""
@@ -34,18 +33,24 @@ class SenderScoreFilter(BaseFilter):
         name: str,
         config: SenderScore,
         tools: Tools,
-        places: Places = EVERYWHERE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Find out which phases matter."""
-        self._block_phase = phase_in(places, config.block_phase)
-        self._junk_phase = phase_in(places, "connect")  # where the session begins, so that all its messages are marked
+        self._block_phase = config.block_phase
+        self._junk_phase: Phase = "connect"  # where the session begins, so that all its messages are marked
+        self._config = config
         super().__init__(name, self._wanted(config))
         self.judges_content = config.header
-        self._config = config
         self._resolver = tools.resolver
         self._sleep = sleep
         self._scores: dict[SessionId, asyncio.Task[int | None]] = {}
+
+    def at_recipients(self) -> Self:
+        """Give one that blocks and marks at a recipient; both ask once a session, together."""
+        found = copy(self)
+        found._block_phase = found._junk_phase = "rcpt-to"
+        found.phases = found._wanted(self._config)
+        return found
 
     async def decide(self, phase: Phase, facts: Facts, parameter: str) -> Decision:
         """Wait, block or mark."""
@@ -105,4 +110,4 @@ def _refusal(client_address: str) -> Reply:
 def build_sender_score(name: str, kind: Kind, places: Places, tools: Tools) -> SenderScoreFilter:
     """Make one (implements ``Maker``)."""
     assert isinstance(kind, SenderScore)
-    return SenderScoreFilter(name, kind, tools, places)
+    return SenderScoreFilter(name, kind, tools)

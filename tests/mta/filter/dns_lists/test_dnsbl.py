@@ -16,13 +16,13 @@ NAMED = "1.2.0.192.bl.test"
 NIBBLES = "1.0.0.0." + "0.0.0.0." * 5 + "8.b.d.0.1.0.0.2.bl.test"
 
 
-def made(zones: Zones, *lists: DnsList, places: Places | None = None, **settings: object) -> DnsblFilter:
+def made(zones: Zones, *lists: DnsList, **settings: object) -> DnsblFilter:
     config = Dnsbl(lists=lists or (DnsList(zone="bl.test"),), **settings)  # type: ignore[arg-type]
-    return build_dnsbl("lists", config, places or Places(), World(zones).tools)
+    return build_dnsbl("lists", config, Places(), World(zones).tools)
 
 
 async def decide(zones: Zones, *lists: DnsList, address: str = "192.0.2.1", **settings: object) -> Decision:
-    return await made(zones, *lists, places=None, **settings).decide("connect", facts(address), "")
+    return await made(zones, *lists, **settings).decide("connect", facts(address), "")
 
 
 async def test_a_client_that_is_listed_is_told_where() -> None:
@@ -100,8 +100,12 @@ def test_the_phase_helo_is_both_commands() -> None:
     assert made({}, phase="helo").phases == {"helo", "ehlo"}
 
 
-def test_a_domains_filter_is_asked_at_its_recipients() -> None:
-    assert made({}, places=Places(domains=frozenset({"example.test"}))).phases == {"rcpt-to"}
+async def test_a_domains_filter_is_asked_at_its_recipients() -> None:
+    listed = made({NAMED: {"A": ["127.0.0.2"]}})
+    of_domain = listed.at_recipients()
+    assert listed.phases == {"connect"}
+    assert of_domain.phases == {"rcpt-to"}
+    assert isinstance(await of_domain.decide("rcpt-to", facts("192.0.2.1"), ""), Reject)
 
 
 def test_codes_outside_of_127_are_refused() -> None:

@@ -6,7 +6,6 @@ from paquebot_mta.config.filters import Phase, SenderScore
 from paquebot_mta.filter.contract import NO_CHANGES
 from paquebot_mta.filter.decisions import JUNK, PROCEED, Decision, Disconnect
 from paquebot_mta.filter.dns_lists.sender_score import SenderScoreFilter
-from paquebot_mta.filter.tools import Places
 from paquebot_mta.mail.reply import Reply
 
 from ..asked import SESSION, MemoryContent, World, facts
@@ -17,11 +16,11 @@ NAME = "1.2.0.192.score.senderscore.com"
 class Scored:
     """A filter, and how long it slept."""
 
-    def __init__(self, answer: str, places: Places | None = None, **settings: object) -> None:
+    def __init__(self, answer: str, **settings: object) -> None:
         self.world = World({NAME: {"A": [answer]}} if answer else {})
         self.slept: list[float] = []
         config = SenderScore(**settings)  # type: ignore[arg-type]
-        self.filter = SenderScoreFilter("score", config, self.world.tools, places or Places(), self._sleep)
+        self.filter = SenderScoreFilter("score", config, self.world.tools, self._sleep)
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -81,6 +80,12 @@ async def test_a_session_that_ended_is_forgotten() -> None:
 
 
 async def test_a_domains_filter_acts_at_its_recipients() -> None:
-    scored = Scored("127.0.4.10", Places(domains=frozenset({"example.test"})), block_below=50)
-    assert scored.filter.phases == {"rcpt-to"}
-    assert isinstance(await scored.decide("rcpt-to"), Disconnect)
+    scored = Scored("127.0.4.10", block_below=50)
+    of_domain = scored.filter.at_recipients()
+    assert scored.filter.phases == {"connect"}
+    assert of_domain.phases == {"rcpt-to"}
+    assert isinstance(await of_domain.decide("rcpt-to", facts(), ""), Disconnect)
+    await scored.decide()
+    assert len(scored.world.resolver.asked) == 1
+    scored.filter.forget(SESSION)
+    assert of_domain._scores == {}
