@@ -78,6 +78,27 @@ def test_a_server_without_tls(loop: Loop, policy: str, outcome: type) -> None:
     run(loop, scenario)
 
 
+@pytest.mark.parametrize("policy", ["Required", "Verified"])
+@pytest.mark.parametrize("refused", [None, "454 4.7.0 not now", "502 5.5.1 never", "421 4.3.2 bye"])
+async def test_a_server_that_refuses_tls_gets_no_mail_in_the_clear_if_the_policy_wants_tls(
+    policy: str, refused: str | None, authority: CertificateAuthority, files: CertificateFiles
+) -> None:
+    script = Script() if refused is None else Script({"STARTTLS": refused}, tls=files.server_context())
+    async with FakeMx(script) as mx, relay_rig(endpoint=trusting(authority)) as rig:
+        assert isinstance(await deliver(mx, policy, rig), Deferred)
+        assert [each.verbs().count("STARTTLS") for each in mx.sessions] == [0 if refused is None else 1]
+        assert "MAIL" not in mx.sessions[0].verbs()
+
+
+@pytest.mark.parametrize("refused", ["454 4.7.0 not now", "502 5.5.1 never"])
+async def test_a_server_that_refuses_tls_gets_mail_in_the_clear_if_the_policy_lets_it(
+    refused: str, files: CertificateFiles
+) -> None:
+    async with FakeMx(Script({"STARTTLS": refused}, tls=files.server_context())) as mx, relay_rig() as rig:
+        assert isinstance(await deliver(mx, "Opportunistic", rig), Delivered)
+        assert not mx.transactions[0].is_tls
+
+
 @BOTH_LOOPS
 @pytest.mark.parametrize("how", [Answer("220 go", Then.CLOSE), Answer("220 go", Then.RESET)])
 @pytest.mark.parametrize(("policy", "expected"), [("Opportunistic", Delivered), ("Required", Deferred)])
