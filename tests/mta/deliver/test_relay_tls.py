@@ -13,11 +13,12 @@ from paquebot_mta.config.service import Certificate, Outbound
 from paquebot_mta.deliver.settings import Endpoint
 from paquebot_mta.deliver.tls import ClientContexts
 from paquebot_mta.mail.outcome import Deferred, Delivered, Outcome
+from paquebot_mta.mail.reply import Reply
 from paquebot_mta.resolver.memory import MemoryResolver
 from paquebot_mta.route.hops import Route
 from paquebot_mta.route.router import Router
 from paquebot_mta.telemetry.events import TlsFailure
-from tests.mta.deliver.relay_rig import Rig, impatient, make_task, relay_rig, route_to
+from tests.mta.deliver.relay_rig import CONTENT, Rig, impatient, make_task, relay_rig, route_to
 from tests.support.certificates import CertificateAuthority, CertificateFiles
 from tests.support.fake_mx import FakeMx
 from tests.support.fake_mx_script import EXTENSIONS, Answer, Script, Steps, Then
@@ -148,6 +149,42 @@ def test_verification_is_by_name(loop: Loop, name: str, expected: type, authorit
         assert failures == ([] if expected is Delivered else ["cert_name"])
 
     run(loop, scenario)
+
+
+@BOTH_LOOPS
+@pytest.mark.parametrize(("policy", "expected"), [("Required", Delivered), ("Verified", Deferred)])
+def test_an_expired_certificate_is_no_proof(
+    loop: Loop, policy: str, expected: type, authority: CertificateAuthority
+) -> None:
+    async def scenario() -> None:
+        endpoint = trusting(authority) if policy == "Verified" else None
+        script = Script(tls=authority.issue("expired.test", "mx.test", days=-1).server_context())
+        async with FakeMx(script) as mx, relay_rig(endpoint=endpoint) as rig:
+            assert isinstance(await deliver(mx, policy, rig), expected)
+            assert ("MAIL" in mx.sessions[0].verbs()) == (expected is Delivered)
+        failures = [each.reason for each in rig.events if isinstance(each, TlsFailure)]
+        assert failures == ([] if expected is Delivered else ["cert_expired"])
+
+    run(loop, scenario)
+
+
+SPARSE, RICH = "250-mx.test\r\n250 STARTTLS", "250-mx.test\r\n250-STARTTLS\r\n250-DSN\r\n250 SIZE 10000"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "parameters"),
+    [(RICH, SPARSE, ()), (SPARSE, RICH, (f"SIZE={len(CONTENT)}", "RET=HDRS"))],
+    ids=["taken back", "added"],
+)
+async def test_only_what_is_offered_within_tls_counts(
+    before: str, after: str, parameters: tuple[str, ...], files: CertificateFiles
+) -> None:
+    script = Script({"EHLO": [before, after]}, tls=files.server_context())
+    async with FakeMx(script) as mx, relay_rig() as rig:
+        outcome = await rig.outcome(route_to(mx, policy="Required"), make_task(dsn_return="HDRS"))
+        assert mx.transactions[0].is_tls
+        assert mx.transactions[0].sender.parameters == parameters
+    assert outcome == Delivered(Reply(250, "taken", "2.0.0", remote=True), dsn_passed=bool(parameters))
 
 
 def trusting(authority: CertificateAuthority) -> Endpoint:
