@@ -41,6 +41,7 @@ class Dialogue:
         self._session_accepted = False
         self._in_message = False
         self._msgid: Msgid | None = None
+        self._reverse_path = ""
         self._asked: set[str] = set()
         self._ending = b""
 
@@ -70,7 +71,7 @@ class Dialogue:
             return decision
         await self._abort()
         decision = await self._step(b"M", strings(f"<{reverse_path}>"), mail_macros(facts, self._wall_clock()))
-        self._in_message, self._msgid = decision is PROCEED, facts.msgid
+        self._in_message, self._msgid, self._reverse_path = decision is PROCEED, facts.msgid, reverse_path
         self._asked.clear()
         return decision
 
@@ -111,11 +112,12 @@ class Dialogue:
         return self._session_accepted or bool(self._ending)
 
     async def _begun(self, facts: Facts) -> Decision:
-        """Make sure that it knows this message."""
-        if self._in_message and self._msgid in {None, facts.msgid}:
+        """Make sure that it knows this message: not one that was given up since, nor as it was before a rewrite."""
+        reverse_path = facts.reverse_path or ""
+        if self._in_message and self._msgid in {None, facts.msgid} and self._reverse_path == reverse_path:
             self._msgid = facts.msgid
             return PROCEED
-        return await self.mail(facts, facts.reverse_path or "")
+        return await self.mail(facts, reverse_path)
 
     async def _caught_up(self, facts: Facts) -> Decision:
         """Make sure that it knows this message and all its recipients."""

@@ -124,6 +124,25 @@ async def test_a_message_that_was_given_up_is_aborted_and_the_next_one_told() ->
     assert script.connections == 1
 
 
+async def test_no_message_is_judged_under_the_sender_of_one_that_was_given_up() -> None:
+    """A filter before it may have ended the phase of the second MAIL, so that it was asked about the first only."""
+    script = ScriptedMilter()
+    async with asked(script) as milter:
+        await milter.decide("mail-from", known(msgid=None, reverse_path=None), "president@bank.test")
+        await milter.decide("rcpt-to", known(reverse_path="spam@bulk.test", recipients=[]), BOB)
+        await milter.judge(known(reverse_path="spam@bulk.test"), MemoryContent(LETTER))
+    assert script.letters() == b"CHMAMRLLNBEQ"
+    assert script.data(b"M") == [b"<president@bank.test>\x00", b"<spam@bulk.test>\x00"]
+
+
+async def test_a_sender_that_was_rewritten_after_it_was_told_is_told_again() -> None:
+    script = ScriptedMilter()
+    async with asked(script) as milter:
+        await milter.decide("mail-from", known(msgid=None, reverse_path=None), "old@else.test")
+        await milter.judge(known(), MemoryContent(LETTER))
+    assert script.data(b"M") == [b"<old@else.test>\x00", b"<joe@else.test>\x00"]
+
+
 async def test_a_second_greeting_is_told_an_equal_one_is_not() -> None:
     script = ScriptedMilter()
     async with asked(script) as milter:
