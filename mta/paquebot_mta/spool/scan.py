@@ -24,6 +24,10 @@ from paquebot_mta.spool.packing import unpack
 from paquebot_mta.spool.seal import Seal
 
 _WINDOW_BYTES: Final = 1024 * 1024
+_SECTOR_BYTES: Final = 512
+"""What a volume writes whole or not at all."""
+_PADDING_BYTES: Final = 12
+"""Zeros that end a record that isn't sealed."""
 
 
 class Record(NamedTuple):
@@ -47,7 +51,11 @@ class Record(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """Bytes that are no record. ``torn``: nothing valid follows, so they were never acknowledged."""
+    """Bytes that are no record. ``torn``: what was being written as its writer died, so nobody was told of it.
+
+    That is so if nothing valid follows, and a part of what was begun never came to the volume, or nothing was begun. A
+    last record that is all there and still wrong is none of these: it may have been acknowledged.
+    """
 
     start: int
     end: int
@@ -145,10 +153,36 @@ def _scan(window: Window, seal: Seal, position: int) -> Iterator[Record | Damage
         following = _resync(window, seal, position)
         if following is None:
             if not window.blank(position):
-                yield Damage(position, window.size, torn=True)
+                yield Damage(position, window.size, torn=_is_torn(window, seal, position))
             return
         yield Damage(position, following, torn=False)
         position = following
+
+
+def _is_torn(window: Window, seal: Seal, position: int) -> bool:
+    """Whether what begins behind the last valid record was never written to its end."""
+    fields = window.get(position, RECORD_HEADER_BYTES)
+    head = decode_record_head(seal.seed, fields)
+    if head is None:
+        is_cut = len(fields) < RECORD_HEADER_BYTES
+        return is_cut or not _was_head(seal, fields) or _lacks_sector(fields, position)
+    length = RECORD_HEADER_BYTES + head.length + CHECK_BYTES
+    if position + length > window.size:
+        return True
+    data = window.get(position, length)
+    return not any(data[-CHECK_BYTES:]) or _lacks_sector(data[:-_PADDING_BYTES], position)
+
+
+def _was_head(seal: Seal, fields: bytes) -> bool:
+    """Whether this is a record's header of which at most a few bytes in one place are wrong."""
+    magic = len(RECORD_MAGIC)
+    return fields[:magic] == RECORD_MAGIC or decode_record_head(seal.seed, RECORD_MAGIC + fields[magic:]) is not None
+
+
+def _lacks_sector(data: bytes, position: int) -> bool:
+    """Whether a sector of what stands at a position was never written: it still reads as zeros."""
+    sectors = range(-position % _SECTOR_BYTES, len(data), _SECTOR_BYTES)
+    return any(not any(data[at : at + _SECTOR_BYTES]) for at in sectors)
 
 
 def _resync(window: Window, seal: Seal, position: int) -> int | None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from paquebot_mta.mail.envelope import EnvelopeState
-from paquebot_mta.spool.format import HEADER_BYTES, decode_header, encode_header
+from paquebot_mta.spool.format import CHECK_BYTES, HEADER_BYTES, decode_header, encode_header
 from paquebot_mta.spool.journal import Journal
 from paquebot_mta.spool.layout import SpoolFormatError
 from paquebot_mta.spool.store import SpoolError
@@ -163,7 +163,8 @@ async def test_a_torn_tail_costs_only_what_was_never_acknowledged(tmp_path: Path
         found = await everything(after)
         assert found[acked.msgid][1] == b"acknowledged"
         assert len(found) == 1
-        assert after.stats().corrupt == 0
+        # A record that is whole and wrong may have been acknowledged; volumes lose sectors, and leave zeros for them.
+        assert after.stats().corrupt == bool(cut and tail and (any(tail) or cut < CHECK_BYTES))
 
 
 async def test_a_segment_without_a_header_stops_nothing(tmp_path: Path) -> None:
