@@ -56,8 +56,8 @@ def test_a_running_service_takes_mail_of_any_user_at_once(paquebot: BoundPaquebo
     first, second = paquebot.wait_for_delivered(ALICE, count=2)
     assert b"(userid 0 [local])" in first
     assert b"(userid 12345 [local])" in second
-    assert b"\nReturn-Path: <uid12345@mx.example.test>" in b"\n" + second
-    assert b"\nFrom: A B <uid12345@mx.example.test>\n" in second
+    assert b"\nReturn-Path: <uid12345@example.test>" in b"\n" + second
+    assert b"\nFrom: A B <uid12345@example.test>\n" in second
     assert paquebot.metric("paquebot_queue_offline_messages_total") == 0
 
 

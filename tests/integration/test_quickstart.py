@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import LOOPBACK, PeerError, PeerProcess, accepts, free_port, wait_until
+from tests.support.smtp_client import SmtpClient
 
 pytestmark = pytest.mark.integration
 
@@ -118,6 +119,19 @@ def test_the_readme_line_for_submission_works(quickstart: Quickstart) -> None:
     wait_until(lambda: bool(quickstart.in_box("bob", "Subject: Hello")), "the message")
     (stored,) = quickstart.in_box("bob", "Subject: Hello")
     assert "with ESMTPSA id " in stored
+
+
+def test_names_without_a_domain_are_those_of_the_hosted_one(quickstart: Quickstart) -> None:
+    (quickstart.directory / "bare.eml").write_text("Subject: bare\nTo: alice\n\nx\n")
+    quickstart.shell(".venv/bin/paquebot sendmail -f bob -t < bare.eml")
+    wait_until(lambda: bool(quickstart.in_box("alice", "Subject: bare")), "the message")
+    (stored,) = quickstart.in_box("alice", "Subject: bare")
+    assert "Return-Path: <bob@example.test>\n" in stored
+    assert "\nTo: alice@example.test\n" in stored
+    with SmtpClient(quickstart.ports[MX]) as client:
+        client.expect("220 mail.example.test")
+        for line in ("EHLO client.test", "MAIL FROM:<joe@client.test>", "RCPT TO:<postmaster>"):
+            client.command(line, "250")
 
 
 def test_a_changed_manifest_is_in_force_and_a_mistake_is_named(quickstart: Quickstart) -> None:

@@ -65,6 +65,11 @@ class SessionCore(Deadlines, SMTP):
         self._writable: asyncio.Future[None] | None = None
         self.errors = self.junk = 0
 
+    @property
+    def home(self) -> str:
+        """The domain of names that have none."""
+        return self.policy.homes.of(self.hostname)
+
     def __del__(self) -> None:
         """Nothing of the base class's reader is there to be cleaned up."""
 

@@ -7,6 +7,7 @@ messages that were left while nobody ran come through it as well. To rules its c
 import socket
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from paquebot_mta.accept.session import MtaSession
 from paquebot_mta.config.listeners import Listener
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.expand.results import Expander
+from paquebot_mta.mail.submission import DOMAIN_KEYWORD
 from paquebot_mta.table.lookup import Table
 
 LOCAL: Final = Listener(name="_local", address="unix:", role="Submission")
@@ -48,11 +50,13 @@ def user_of(connection: socket.socket) -> int:
 
 
 def build_local_policy(config: MtaConfig, tables: Mapping[str, Table], expander: Expander) -> ListenerPolicy:
-    """Make the policy of local submission: no TLS, no AUTH, headers completed.
+    """Make the policy of local submission: no TLS, no AUTH, headers completed, and told where users live.
 
     Limits are those of all listeners, but that refused recipients end no session: a known user's list may be old.
     """
     limits = msgspec.structs.replace(config.service.limits, errors=2 * config.service.limits.recipients)
     service = msgspec.structs.replace(config.service, listeners=(LOCAL,), limits=limits)
     only = msgspec.structs.replace(config, service=service)
-    return build_policy(only, tables, expander).listeners[LOCAL.name]
+    policy = build_policy(only, tables, expander).listeners[LOCAL.name]
+    told = f"{DOMAIN_KEYWORD} {policy.homes.of(policy.hostname)}"
+    return replace(policy, extensions=(*policy.extensions, told))

@@ -3,9 +3,10 @@
 import ipaddress
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from paquebot_mta.accept.certificates import server_context
+from paquebot_mta.accept.homes import NOWHERE, Homes, build_homes
 from paquebot_mta.accept.proxied import Networks
 from paquebot_mta.config.listeners import Listener
 from paquebot_mta.config.service import Limits, MtaConfig
@@ -29,6 +30,7 @@ class ListenerPolicy:
         credentials, senders, hostnames: tables, None if not configured.
         proxies: networks whose PROXY header is believed; empty if the listener expects none.
         screen: what its sessions are filtered by, None if by nothing.
+        homes: where names without a domain live.
         extensions: lines of EHLO in the clear; ``secure_extensions`` over TLS, without AUTH and STARTTLS.
     """
 
@@ -45,6 +47,7 @@ class ListenerPolicy:
     proxies: Networks = ()
     hostnames: Table | None = None
     screen: Screen | None = None
+    homes: Homes = NOWHERE
 
     @property
     def lmtp(self) -> bool:
@@ -70,9 +73,10 @@ def build_policy(
     Raises:
         PolicyError: a certificate can't be loaded, or a table that is named isn't there.
     """
-    service, found = config.service, screens or {}
+    service, found, homes = config.service, screens or {}, build_homes(config)
     listeners = {
-        each.name: _build_listener(each, config, tables, expander, found.get(each.name)) for each in service.listeners
+        each.name: replace(_build_listener(each, config, tables, expander, found.get(each.name)), homes=homes)
+        for each in service.listeners
     }
     return AcceptPolicy(service.limits, listeners)
 

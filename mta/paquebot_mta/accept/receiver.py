@@ -141,6 +141,7 @@ class Receiver:
             complete = partial(
                 complete_header,
                 hostname=server.hostname,
+                domain=server.home,
                 now=now,
                 randbits=self._randbits,
                 masquerade=_masquerade(session, envelope, policy),

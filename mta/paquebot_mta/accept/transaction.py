@@ -152,7 +152,7 @@ class TransactionSession(GreetingSession):
             return
         mail, policy = envelope.mail, self.policy
         recipient = envelope.recipient = parse_recipient(
-            arg, dsn=policy.listener.dsn, smtputf8=mail.smtputf8, postmaster_domain=self.hostname
+            arg, dsn=policy.listener.dsn, smtputf8=mail.smtputf8, postmaster_domain=self.home
         )
         envelope.fresh = ()
         refusal, verdict = self._check_recipient_limits(), GO_ON
@@ -185,7 +185,7 @@ class TransactionSession(GreetingSession):
         if not isinstance(verdict.decision, Rewrite):
             return recipient
         utf8 = self.envelope.mail.smtputf8
-        parse = partial(parse_recipient, dsn=False, smtputf8=utf8, postmaster_domain=self.hostname)
+        parse = partial(parse_recipient, dsn=False, smtputf8=utf8, postmaster_domain=self.home)
         given = self.reread(parse, f"TO:{verdict.decision.parameter}")
         return replace(recipient, address=given.address)
 

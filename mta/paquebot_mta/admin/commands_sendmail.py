@@ -59,7 +59,8 @@ def sendmail(runtime: Path | None, spool: Path | None, arguments: tuple[str, ...
     """Submit the message on standard input, as other programs call sendmail; no login, the user is known.
 
     A service that runs on this machine takes it at once, or refuses it. When none runs, it is left on the queue
-    volume, and the next service that uses the volume takes it. Names without a domain are users of the service.
+    volume, and the next service that uses the volume takes it. Names without a domain are users of the service's own
+    domain: its host name if that is hosted, else the hosted domain that the host name lies under, else the first.
 
     \b
     Arguments are recipients, behind these options:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from paquebot_mta.mail.address import Address, AddressError
 from paquebot_mta.mail.replies import ReplyError, ReplyReader
 from paquebot_mta.mail.reply import Reply
-from paquebot_mta.mail.submission import Submission, qualify
+from paquebot_mta.mail.submission import DOMAIN_KEYWORD, Submission, qualify
 
 TIMEOUT_SECONDS: Final = 60.0
 _RECEIVE_BYTES: Final = 65_536
@@ -52,10 +52,10 @@ class Conversation:
         self._socket = connected
         self._timeout_seconds = timeout_seconds
         self._reader = ReplyReader()
-        self.host = ""
+        self.domain = ""
 
     def greet(self) -> Reply:
-        """Wait for the banner and say EHLO; ``host`` is the service's name then.
+        """Wait for the banner and say EHLO; ``domain`` is that of the service's users then.
 
         Raises:
             NotTakenError: it broke off.
@@ -64,7 +64,7 @@ class Conversation:
         if banner.code != 220:
             return banner
         welcome = self.say("EHLO localhost")
-        self.host = welcome.text.split(maxsplit=1)[0] if welcome.text else ""
+        self.domain = _domain_of(welcome)
         return welcome
 
     def say(self, command: str) -> Reply:
@@ -121,6 +121,13 @@ class Conversation:
         return reply
 
 
+def _domain_of(welcome: Reply) -> str:
+    """Read where users live; a service that does not tell has them at its own name."""
+    first, *extensions = welcome.text.splitlines() or [""]
+    told = (line.split()[1:] for line in extensions if line.split()[:1] == [DOMAIN_KEYWORD])
+    return next((words[0] for words in told if words), first.split(maxsplit=1)[0] if first.strip() else "")
+
+
 def hand_over(
     conversation: Conversation, submission: Submission, size: int, chunks: Iterable[bytes], *, partly: bool
 ) -> Handed:
@@ -155,7 +162,7 @@ def _begin(conversation: Conversation, submission: Submission, size: int) -> Rep
     sender: Address | None = None
     if submission.sender:
         try:
-            sender = qualify(submission.sender, conversation.host)
+            sender = qualify(submission.sender, conversation.domain)
         except AddressError as error:
             return Reply(553, str(error), "5.1.7")
     words = [f"MAIL FROM:<{sender or ''}>", f"SIZE={size}"]
@@ -168,7 +175,7 @@ def _begin(conversation: Conversation, submission: Submission, size: int) -> Rep
 
 def _add(conversation: Conversation, submission: Submission, name: str) -> Reply:
     try:
-        words = [f"RCPT TO:<{qualify(name, conversation.host)}>"]
+        words = [f"RCPT TO:<{qualify(name, conversation.domain)}>"]
     except AddressError as error:
         return Reply(553, str(error), "5.1.3")
     return _spoken(conversation, words + ([f"NOTIFY={submission.notify}"] if submission.notify else []))

@@ -1,8 +1,13 @@
 """What a program on this machine submits without SMTP: the envelope, and the content as it will be sent. A value."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from paquebot_mta.mail.address import Address, parse_address
+
+DOMAIN_KEYWORD: Final = "XDOMAIN"
+"""Of EHLO, to programs of this machine only: the domain of names without one stands behind it (RFC 5321, 4.1.1.1)."""
 
 
 class Submission(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -198,7 +198,7 @@ class Pickup:
             NotTakenError, UnknownEndError: not now.
         """
         service = self._config().service
-        report = make_report(left, failed, conversation.host, service.bounce, self._clock(), self._randbits)
+        report = make_report(left, failed, service, conversation.domain, self._clock(), self._randbits)
         result = "nobody"
         if report is not None:
             handed = hand_over(conversation, report.submission, len(report.content), [report.content], partly=False)

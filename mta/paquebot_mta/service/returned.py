@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from paquebot_mta.bounce.dsn import RETURNED_BYTES, Reporter, Stamp, build_dsn
 from paquebot_mta.bounce.policy import RecipientReport, select, wants_content
-from paquebot_mta.config.service import Bounce
+from paquebot_mta.config.service import ServiceShard
 from paquebot_mta.mail.address import AddressError
 from paquebot_mta.mail.envelope import Envelope, Message, Notify
 from paquebot_mta.mail.ids import Msgid, RandomBits, new_evpid, new_msgid
@@ -26,19 +26,21 @@ class Report(Struct, frozen=True):
 
 
 def make_report(
-    left: Left, failed: dict[str, Reply], hostname: str, bounce: Bounce, now: float, randbits: RandomBits
+    left: Left, failed: dict[str, Reply], service: ServiceShard, domain: str, now: float, randbits: RandomBits
 ) -> Report | None:
     """Make the report on these recipients; None if there is nobody to tell, or nobody wants to know (RFC 3461, 4.1).
+
+    ``domain`` is where names without one live.
 
     Raises:
         OSError: the content can't be read.
     """
-    message = _original(left, hostname, new_msgid(randbits))
+    message = _original(left, domain, new_msgid(randbits))
     if message is None:
         return None
     notify = _notify(left.ticket.submission.notify)
     reports = [
-        RecipientReport(_envelope(message.msgid, name, hostname, notify, randbits), reply)
+        RecipientReport(_envelope(message.msgid, name, domain, notify, randbits), reply)
         for name, reply in failed.items()
     ]
     selection = select("failure", message, reports)
@@ -49,19 +51,19 @@ def make_report(
         message,
         selection.send,
         os.pread(left.fd, RETURNED_BYTES + 1, left.start),
-        full=wants_content("failure", message, bounce.attach),
-        reporter=Reporter(hostname, bounce.from_),
+        full=wants_content("failure", message, service.bounce.attach),
+        reporter=Reporter(service.hostname, service.bounce.from_),
         stamp=Stamp(now, f"{randbits(64):016x}", f"{randbits(128):032x}"),
     )
     submission = Submission("", (message.reverse_path,), eight_bit=report.body != "7BIT")
     return Report(submission, report.content)
 
 
-def _original(left: Left, hostname: str, msgid: Msgid) -> Message | None:
+def _original(left: Left, domain: str, msgid: Msgid) -> Message | None:
     """What a report has to know of the message; None if its sender can't be told."""
     submission = left.ticket.submission
     try:
-        sender = str(qualify(submission.sender, hostname)) if submission.sender else ""
+        sender = str(qualify(submission.sender, domain)) if submission.sender else ""
     except AddressError:
         return None
     return Message(
@@ -75,9 +77,9 @@ def _original(left: Left, hostname: str, msgid: Msgid) -> Message | None:
     )
 
 
-def _envelope(msgid: Msgid, name: str, hostname: str, notify: Notify, randbits: RandomBits) -> Envelope:
+def _envelope(msgid: Msgid, name: str, domain: str, notify: Notify, randbits: RandomBits) -> Envelope:
     try:
-        address = str(qualify(name, hostname))
+        address = str(qualify(name, domain))
     except AddressError:
         address = ascii(name[:254]).strip("'")
     return Envelope(new_evpid(msgid, randbits), address, address, "", notify=notify)

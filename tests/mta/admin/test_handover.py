@@ -45,6 +45,15 @@ def service(*replies: str, heard: list[str] | None = None) -> Iterator[Conversat
     thread.join()
 
 
+def test_users_live_where_the_service_says() -> None:
+    heard: list[str] = []
+    told = ["220 mx.example.test ESMTP", "250-mx.example.test hello\r\n250-XDOMAIN example.test\r\n250 HELP"]
+    with service(*told, *["250 2.1.0 Ok"] * 5, heard=heard) as conversation:
+        assert hand(conversation).taken
+    assert heard[1].startswith("MAIL FROM:<alice@example.test> ")
+    assert heard[2:4] == ["RCPT TO:<bob@example.test> NOTIFY=NEVER", "RCPT TO:<carol@example.test> NOTIFY=NEVER"]
+
+
 def hand(conversation: Conversation, mail: Submission = MAIL, *, partly: bool = False) -> Handed:
     assert conversation.greet().code == 250
     return hand_over(conversation, mail, SIZE, CONTENT, partly=partly)
