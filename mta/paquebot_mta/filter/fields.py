@@ -45,8 +45,14 @@ def edit_header(header: bytes, edits: Sequence[FieldEdit]) -> bytes:
     Raises:
         ValueError: a value is wanted for what can't be the name of a field.
     """
+    return edit_sections(b"", header, edits)[1]
+
+
+def edit_sections(before: bytes, header: bytes, edits: Sequence[FieldEdit]) -> tuple[bytes, bytes]:
+    """As ``edit_header``, of a section whose first fields, complete ones, stand apart: both are counted through."""
     if not edits:
-        return header
+        return before, header
+    apart, header = len(before), before + header
     fields = list(scan_fields(header, max(len(header), HEADER_BYTES)))
     end = fields[-1].end if fields else 0
     kept = [header[field.start : field.end] for field in fields]
@@ -59,4 +65,5 @@ def edit_header(header: bytes, edits: Sequence[FieldEdit]) -> bytes:
         for place in found if edit.occurrence == 0 else found[edit.occurrence - 1 : edit.occurrence]:
             kept[place], line = line, b""
         kept.append(line)
-    return b"".join(kept) + header[end:]
+    cut = sum(field.start < apart for field in fields)
+    return b"".join(kept[:cut]), b"".join(kept[cut:]) + header[end:]

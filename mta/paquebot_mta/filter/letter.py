@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Final, Self
 
 from paquebot_mta.filter.contract import Changes
-from paquebot_mta.filter.fields import edit_header
+from paquebot_mta.filter.fields import edit_sections
 from paquebot_mta.filter.hold import Held
 
 CHUNK_BYTES: Final = 65_536
@@ -15,7 +15,8 @@ class Letter:
 
     Attributes:
         front: the whole header section, with the empty line if there is one.
-        trace: our own fields at its begin, which no judge is shown: they tell what it is told anyway.
+        trace: our own fields in it, which no judge is shown: they tell what it is told anyway. Empty if a
+            filter changed them: then they are as any others.
     """
 
     def __init__(self, front: bytes, body: "Held | bytes", body_start: int = 0, trace: bytes = b"") -> None:
@@ -23,7 +24,12 @@ class Letter:
         self.front = front
         self._body = body
         self._body_start = body_start
-        self.trace = trace if front.startswith(trace) else b""
+        # Filters may have put fields in front of our trace, which is like no other: it has the message's id.
+        before, found, own = front.partition(trace) if trace else (b"", b"", front)
+        if not found or not (before or b"\r\n").endswith(b"\r\n"):
+            before, found, own = b"", b"", front
+        self._before, self.trace, self._own = before, found, own
+        self._shown = before + own
 
     @classmethod
     async def of(cls, held: Held, trace: bytes = b"") -> Self:
@@ -45,12 +51,11 @@ class Letter:
     @property
     def header_size(self) -> int:
         """Bytes of the header section, the empty line included, without our trace."""
-        return len(self.front) - len(self.trace)
+        return len(self._shown)
 
     async def read(self, offset: int, count: int) -> bytes:
         """Bytes from ``offset``; fewer at the end."""
-        start = offset + len(self.trace)
-        found = self.front[start : start + count]
+        found = self._shown[offset : offset + count]
         missing = count - len(found)
         return found + await self._read_body(max(offset - self.header_size, 0), missing) if missing else found
 
@@ -72,8 +77,8 @@ class Letter:
         Raises:
             ValueError: a change can't be one of a header section.
         """
-        own = self.front[len(self.trace) :]
-        front = b"".join(changes.prepend) + self.trace + edit_header(own, changes.edits)
+        before, own = edit_sections(self._before, self._own, changes.edits)
+        front = b"".join(changes.prepend) + before + self.trace + own
         if changes.body is not None:
             return Letter(_ended(front), changes.body, 0, self.trace)
         return Letter(front, self._body, self._body_start, self.trace)

@@ -77,10 +77,28 @@ async def test_judges_see_what_those_before_them_made() -> None:
     first = judge(changes=Changes(prepend=(b"X-New: 1\r\n",), body=b"other\r\n"))
     async with serve(screens=Filters({"a": first, "b": last})) as served:
         await _send(served)
-    seen = last.heard()[0][1]
-    assert seen.startswith("X-New: 1\r\nReceived: ")
-    assert seen.endswith("\r\n\r\nother\r\n")
-    assert _content(served) == seen.encode()
+    assert last.heard()[0][1] == "X-New: 1\r\n" + PLAIN.decode().partition("\r\n\r\n")[0] + "\r\n\r\nother\r\n"
+    content = _content(served)
+    assert content.startswith(b"X-New: 1\r\nReceived: ")
+    assert content.endswith(b"X-Old: 1\r\n\r\nother\r\n")
+
+
+async def test_our_trace_stays_hidden_whoever_put_fields_in_front_of_it() -> None:
+    """rspamd and signers would take it for one more server on the way."""
+    signed = stream(lambda line: b"X-Signed: 1\r\n" + line if line.startswith(b"Received: ") else line)
+    changes = Changes(
+        prepend=(b"X-Last: 1\r\n",),
+        edits=(FieldEdit("X-New", 1, "2"), FieldEdit("Received", 1), FieldEdit("X-Old", 2, "3")),
+    )
+    chain = {
+        "a": judge(changes=Changes(prepend=(b"X-New: 1\r\nX-Old: 0\r\n",))), "b": signed, "c": judge(changes=changes)
+    }  # fmt: skip
+    async with serve(screens=Filters(chain)) as served:
+        await _send(served)
+    assert chain["c"].heard()[0][1].startswith("X-New: 1\r\nX-Old: 0\r\nX-Signed: 1\r\nSubject: x\r\nX-Old: 1\r\n\r\n")
+    content = _content(served)
+    assert content.startswith(b"X-Last: 1\r\nX-New: 2\r\nX-Old: 0\r\nX-Signed: 1\r\nReceived: ")
+    assert content.endswith(b"Subject: x\r\nX-Old: 3\r\n\r\nhello\r\n.dot\r\n")
 
 
 async def test_a_judge_s_junk_stands_first_and_counts_as_its_own() -> None:

@@ -43,6 +43,7 @@ class Dialogue:
         self._msgid: Msgid | None = None
         self._reverse_path = ""
         self._asked: set[str] = set()
+        self._taken: set[str] = set()  # of those that were asked about, what it did not refuse
         self._ending = b""
 
     async def connect(self, facts: Facts) -> Decision:
@@ -73,6 +74,7 @@ class Dialogue:
         decision = await self._step(b"M", strings(f"<{reverse_path}>"), mail_macros(facts, self._wall_clock()))
         self._in_message, self._msgid, self._reverse_path = decision is PROCEED, facts.msgid, reverse_path
         self._asked.clear()
+        self._taken.clear()
         return decision
 
     async def recipient(self, facts: Facts, address: str) -> Decision:
@@ -81,7 +83,10 @@ class Dialogue:
         if decision is not PROCEED:
             return decision
         self._asked.add(address)
-        return await self._step(b"R", strings(f"<{address}>"), recipient_macros(facts, address))
+        decision = await self._step(b"R", strings(f"<{address}>"), recipient_macros(facts, address))
+        if decision is PROCEED:
+            self._taken.add(address)
+        return decision
 
     async def data(self, facts: Facts) -> Decision:
         """Tell that content comes."""
@@ -120,8 +125,14 @@ class Dialogue:
         return await self.mail(facts, reverse_path)
 
     async def _caught_up(self, facts: Facts) -> Decision:
-        """Make sure that it knows this message and all its recipients."""
+        """Make sure that it knows this message, all its recipients, and no other ones.
+
+        It may have been asked about one that was refused after that: there is no such user, or a filter behind it or of
+        its domain said so. It can't be told of that, so the message is begun once more.
+        """
         decision = await self._begun(facts)
+        if decision is PROCEED and not self._done and not self._taken.issubset(facts.recipients):
+            decision = await self.mail(facts, facts.reverse_path or "")
         for recipient in facts.recipients:
             if decision is PROCEED and recipient not in self._asked:
                 decision = await self.recipient(facts, recipient)

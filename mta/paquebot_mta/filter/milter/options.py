@@ -26,7 +26,7 @@ NO_REPLY: Final = {
 SKIP: Final = 0x400
 LEADING_SPACE: Final = 0x100000
 STEPS: Final = sum(NO_STEP.values()) + sum(NO_REPLY.values()) + SKIP + LEADING_SPACE
-"""What we can do without; refused recipients are told to nobody, and longer packets are not needed."""
+"""What we can do without; recipients that are refused before it is asked aren't told, longer packets not needed."""
 _THREE: Final = struct.Struct(">III")
 
 OFFER: Final = _THREE.pack(VERSION, ACTIONS, STEPS)

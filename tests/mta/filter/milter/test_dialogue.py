@@ -184,6 +184,26 @@ async def test_a_refused_recipient_leaves_the_others() -> None:
         assert (await milter.judge(known(), MemoryContent(LETTER)))[0] == PROCEED
 
 
+async def test_a_message_is_judged_without_recipients_that_were_refused_after_it_was_asked() -> None:
+    script = ScriptedMilter()
+    async with asked(script) as milter:
+        await milter.decide("rcpt-to", known(recipients=[]), "nobody@example.test")
+        await milter.decide("rcpt-to", known(recipients=[]), BOB)
+        assert await milter.decide("data", known(), "") == PROCEED
+        assert (await milter.judge(known(), MemoryContent(LETTER)))[0] == PROCEED
+    assert script.letters() == b"CHMRRAMRTLLNBEQ"
+    assert script.data(b"R")[-1] == f"<{BOB}>\0".encode()
+
+
+async def test_a_recipient_that_it_refused_itself_is_no_reason_to_begin_once_more() -> None:
+    script = ScriptedMilter({b"R": lambda data: packet(b"r") if b"eve" in data else packet(b"c")})
+    async with asked(script) as milter:
+        await milter.decide("rcpt-to", known(recipients=[]), BOB)
+        await milter.decide("rcpt-to", known(), "eve@example.test")
+        await milter.judge(known(), MemoryContent(LETTER))
+    assert script.letters() == b"CHMRRLLNBEQ"
+
+
 async def test_a_reply_of_several_lines_is_read() -> None:
     script = ScriptedMilter({b"M": packet(b"y", b"550-5.7.1 one\r\n550 5.7.1 two\0")})
     async with asked(script) as milter:
