@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 PROBE = Path(__file__).parents[1] / "mta" / "filter" / "process" / "probe.py"
 JOE = "joe@client.test"
-REASONS = {"die": "crash", "hang": "timeout", "garbage": "protocol", "flood": "protocol"}
+REASONS = {"die": "crash", "hang": "timeout", "garbage": "protocol", "flood": "protocol", "chatter": "protocol"}
 """What a program does to its first question, and what it is counted as."""
 POLICIES: dict[OnFailure, str] = {"TempFail": "451 4.7.1", "Proceed": "250 ", "Reject": "550 5.7.1"}
 ENDS = "ends"

@@ -172,10 +172,9 @@ class _Life:
 
     def take(self, answer: Answer) -> None:
         """Take an answer; raises ProtocolFault."""
+        self.questions.take(answer)
         if isinstance(answer, Remark):
             self._on_remark(answer.text)
-        else:
-            self.questions.take(answer)
 
     def end(self, cause: str, reason: Failing) -> None:
         """The channel ended: nobody waits for it any longer."""

@@ -1,6 +1,7 @@
 """Questions that wait for their answers, each by session and token, and the streams of content that are open.
 
-An answer to what was not asked, or not any more, is late or foreign: it is ignored, as OpenSMTPD does.
+An answer to what was not asked, or not any more, is late or foreign: it is ignored, as OpenSMTPD does, but a flood of
+them is a fault.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from typing import Final, Protocol
 from paquebot_mta.config.filters import Phase
 from paquebot_mta.filter.contract import Failing, FilterError
 from paquebot_mta.filter.decisions import Decision
+from paquebot_mta.filter.process.allowance import Allowance
 from paquebot_mta.filter.process.answers import Answer, ContentLine, ProtocolFault, Remark, Result, decision_of
 from paquebot_mta.filter.process.channel import Channel
 from paquebot_mta.filter.process.lines import Version, content_lines, question_head, question_line
@@ -57,6 +59,7 @@ class Questions:
         self._loop = asyncio.get_running_loop()
         self._open: dict[Key, _Question] = {}
         self._streams: dict[Key, Stream] = {}
+        self._allowance = Allowance(self._loop.time)
         self._token = 0
         self._sweeping: asyncio.TimerHandle | None = None
         self.late = 0
@@ -77,7 +80,8 @@ class Questions:
         try:
             return await question.answer
         finally:
-            self._open.pop(key, None)
+            if self._open.pop(key, None) is not None:
+                self._allowance.add(1, len(parameter))
 
     def open_stream(self, session: SessionId, stream: Stream) -> int:
         """Begin a stream of content; answers its token."""
@@ -85,9 +89,10 @@ class Questions:
         self._streams[session, token] = stream
         return token
 
-    def close_stream(self, session: SessionId, token: int) -> None:
-        """Forget a stream."""
-        self._streams.pop((session, token), None)
+    def close_stream(self, session: SessionId, token: int, lines: int = 0, size_bytes: int = 0) -> None:
+        """Forget a stream; so many lines and bytes of it may still come."""
+        if self._streams.pop((session, token), None) is not None:
+            self._allowance.add(lines, size_bytes)
 
     async def wait_for_room(self) -> None:
         """Wait until the filter takes content, or is gone."""
@@ -107,16 +112,18 @@ class Questions:
         """Take an answer.
 
         Raises:
-            ProtocolFault: a filter may not answer that question so.
+            ProtocolFault: a filter may not answer that question so, or says far more than it is asked.
         """
         if isinstance(answer, Remark):
+            self._allowance.spend(len(answer.text))
             return
         key = (answer.session, answer.token)
-        if isinstance(answer, ContentLine):
-            if (stream := self._streams.get(key)) is not None:
-                stream.take(answer.line)
-            return
-        self._take_result(key, answer)
+        if not isinstance(answer, ContentLine):
+            self._take_result(key, answer)
+        elif (stream := self._streams.get(key)) is not None:
+            stream.take(answer.line)
+        else:
+            self._allowance.spend(len(answer.line))
 
     def doubt(self, since: float) -> None:
         """What is waited for since then didn't come in time: who said nothing at all meanwhile hangs, and is ended."""
@@ -127,8 +134,8 @@ class Questions:
         """The session is over: whoever still waits for an answer about it is told so."""
         for question in [question for (owner, _), question in self._open.items() if owner == session]:
             _fail(question, "the session is over")
-        for key in [key for key in self._streams if key[0] == session]:
-            self._streams.pop(key).fail("the session is over")
+        for stream in [stream for (owner, _), stream in self._streams.items() if owner == session]:
+            stream.fail("the session is over")
 
     def fail_all(self, cause: str, reason: Failing) -> None:
         """Tell all who wait that nothing will come."""
@@ -148,7 +155,10 @@ class Questions:
         if key in self._streams:
             raise ProtocolFault("it decided the phase data-line, where lines are wanted")
         question = self._open.pop(key, None)
-        if question is None or question.answer.done():
+        if question is None:
+            self._allowance.spend(len(result.parameter))
+            return
+        if question.answer.done():
             return
         try:
             question.answer.set_result(decision_of(result, question.phase))

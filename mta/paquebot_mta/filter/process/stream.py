@@ -26,7 +26,7 @@ class ProcessLines:
         self._clock = clock
         self._token = questions.open_stream(session, self)
         self._lines: list[bytes] = []
-        self._given_bytes = self._got_bytes = 0
+        self._given_lines = self._given_bytes = self._got_bytes = 0
         self._progress = asyncio.Event()
         self._ended = False
         self._fault: FilterError | None = None
@@ -36,6 +36,7 @@ class ProcessLines:
         self._check()
         if not self._ended and content:
             self._given_bytes += len(content)
+            self._given_lines += content.count(b"\n")
             await self._wait_for(self._questions.wait_for_room(), "it didn't take content in time")
             self._check()
             self._questions.write_content(self._session, self._token, content, self._clock())
@@ -50,12 +51,12 @@ class ProcessLines:
             self._progress.clear()
             await self._wait_for(self._progress.wait(), "it didn't give content back in time")
             self._check()
-        self.abort()
         return self._take_all()
 
     def abort(self) -> None:
         """Forget it; what still comes is ignored."""
-        self._questions.close_stream(self._session, self._token)
+        share = 0 if self._ended else 2
+        self._questions.close_stream(self._session, self._token, share * self._given_lines, share * self._given_bytes)
 
     def take(self, line: bytes) -> None:
         """Take a line as the filter said it."""
@@ -64,6 +65,7 @@ class ProcessLines:
             return
         if line == b".":
             self._ended = True
+            self.abort()
             return
         self._got_bytes += len(line) + 2
         if b"\r" in line:
@@ -77,6 +79,7 @@ class ProcessLines:
         """Note that nothing of use will come."""
         self._fault = self._fault or FilterError(cause, reason)
         self._lines.clear()
+        self.abort()
         self._progress.set()
 
     async def _wait_for(self, progress: Awaitable[object], cause: str) -> None:
@@ -90,7 +93,6 @@ class ProcessLines:
 
     def _check(self) -> None:
         if self._fault is not None:
-            self.abort()
             raise self._fault
 
     def _take_all(self) -> bytes:

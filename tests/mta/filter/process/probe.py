@@ -71,6 +71,18 @@ def flood(fields: list[str], say: Say) -> None:
         os.write(1, b"x" * 65_536)
 
 
+def chatter(fields: list[str], say: Say) -> None:
+    """Never end to say what nobody asked for."""
+    while True:
+        os.write(1, b"report|hello\n" * 2_000)
+
+
+def strangers(fields: list[str], say: Say) -> None:
+    """Never end to answer for sessions that there are not."""
+    while True:
+        os.write(1, b"filter-result|%b|%b|reject|550 no\n" % (b"0" * 16, b"1" * 16) * 2_000)
+
+
 def children(fields: list[str], say: Say) -> None:
     """Tell the ids of itself and of a child that outlives it."""
     child = os.fork()

@@ -81,7 +81,13 @@ async def test_a_filter_that_hangs_is_started_anew() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "cause"),
-    [("die", "status 3"), ("garbage", "one moment please"), ("flood", "longer than")],
+    [
+        ("die", "status 3"),
+        ("garbage", "one moment please"),
+        ("flood", "longer than"),
+        ("chatter", "far more than it is asked"),
+        ("strangers", "far more than it is asked"),
+    ],
 )
 async def test_a_filter_that_breaks_fails_who_waits_and_is_started_anew(mode: str, cause: str) -> None:
     bus = Bus()

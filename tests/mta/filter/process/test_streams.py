@@ -7,7 +7,9 @@ import pytest
 from paquebot_mta.config.filters import Process
 from paquebot_mta.filter.contract import FilterError, LineFilter
 from paquebot_mta.filter.decisions import PROCEED
+from paquebot_mta.filter.process import allowance
 from paquebot_mta.filter.process.process_filter import ProcessFilter
+from paquebot_mta.mail.ids import SessionId
 from paquebot_mta.telemetry.bus import Bus
 from tests.mta.filter.process.stage import Notices, facts, probe, running, until
 
@@ -88,6 +90,23 @@ async def test_a_filter_that_answers_others_meanwhile_fails_that_message_only() 
             await late
         assert found.trouble() == ""
         assert found.status().restarts == 0
+
+
+async def test_content_that_comes_back_when_nobody_waits_any_more_is_no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance, "BURST_BYTES", 10_000)
+    monkeypatch.setattr(allowance, "BYTES_PER_SECOND", 0)
+    settings = Process(command=probe("late", f"{DATA_LINE},filter:smtp-in:helo"))
+    async with running(Bus(), settings) as found:
+        for number in range(3):
+            lines = found.open_lines(facts(f"{number:016x}"))
+            await lines.feed(CONTENT * 100)
+            waiting = asyncio.ensure_future(lines.finish())
+            await asyncio.sleep(0)
+            found.forget(SessionId(f"{number:016x}"))
+            with pytest.raises(FilterError, match="over"):
+                await waiting
+            assert await found.decide("helo", facts("9" * 16), "x") == PROCEED
+        assert found.trouble() == ""
 
 
 async def test_a_stream_that_is_given_up_is_forgotten() -> None:
