@@ -1,10 +1,13 @@
 """Checks of filters: what a phase knows, what an action may do in it, and where names lead."""
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final, get_args
+from urllib.parse import urlsplit
 
-from paquebot_mta.config.check_tables import Names, network_fault
+from paquebot_mta.config.check_keys import MatchMode, key_faults
+from paquebot_mta.config.check_tables import Names
 from paquebot_mta.config.filters import (
     Builtin,
     Chain,
@@ -20,7 +23,6 @@ from paquebot_mta.config.filters import (
     Rspamd,
     SenderScore,
 )
-from paquebot_mta.config.patterns import regex_fault
 from paquebot_mta.config.tables import Service
 
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
@@ -39,7 +41,8 @@ _BEFORE: Final[Mapping[str, frozenset[Phase]]] = {
 }
 """Phases that don't know yet what a criterion looks at, or don't know which one."""
 _STATUS: Final = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
-_ADDRESS: Final = re.compile(r"unix:/[^\0]+|(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
+_ADDRESS: Final = re.compile(r"unix:/[^\0]+|(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>[0-9]{1,5})")
+_LISTED: Final = ipaddress.IPv4Network("127.0.0.0/8")
 _STORE: Final = re.compile(r"volume|memory|sqlite:/[!-~]+|rediss?://[!-~]+")
 
 
@@ -88,10 +91,11 @@ def _tests(kind: Kind) -> tuple[tuple[str, str, bool], ...]:
         case Rspamd():
             return ((".url", "not an address of HTTP", kind.url.startswith(("http://", "https://"))),)
         case Greylist():
-            right = _STORE.fullmatch(kind.store) is not None
+            right = _STORE.fullmatch(kind.store) is not None and _leads_somewhere(kind.store)
             return ((".store", "not volume, memory, sqlite:/PATH or redis://HOST:PORT/DB", right),)
         case Milter():
-            right = _ADDRESS.fullmatch(kind.address) is not None
+            found = _ADDRESS.fullmatch(kind.address)
+            right = found is not None and 1 <= int(found["port"] or 1) <= 65_535
             return ((".address", "not host:port, [v6]:port or unix:/path", right),)
         case SenderScore():
             right = all(-1 <= limit <= 100 for limit in (kind.block_below, kind.junk_below))
@@ -104,9 +108,26 @@ def _list_faults(kind: Dnsbl) -> Iterator[tuple[str, str]]:
         yield ".lists", "at least one list must be given"
     for place, each in enumerate(kind.lists):
         for code in each.codes:
-            reason = network_fault(code) or ("" if code.startswith("127.") else f"entry {code!r}: not in 127.0.0.0/8")
-            if reason:
-                yield f".lists[{place}].codes", reason
+            if not _is_answer(code):
+                yield f".lists[{place}].codes", f"entry {code!r}: not an address or a network in 127.0.0.0/8"
+
+
+def _is_answer(code: str) -> bool:
+    try:
+        return ipaddress.IPv4Network(code, strict=False).subnet_of(_LISTED)
+    except ValueError:
+        return False
+
+
+def _leads_somewhere(store: str) -> bool:
+    """Whether the address of a store in Redis has a host, and a port that is one."""
+    if not store.startswith("redis"):
+        return True
+    try:
+        parts = urlsplit(store)
+        return bool(parts.hostname) and (parts.port is None or parts.port >= 0)
+    except ValueError:
+        return False
 
 
 def _action_faults(action: FilterAction, phase: Phase) -> Iterator[tuple[str, str]]:
@@ -137,11 +158,7 @@ def _check_criterion(criterion: Criterion, phase: Phase, path: str, names: Names
     optional = criterion.kind in {"fcrdns", "rdns", "auth"}
     right = given == 1 or (given == 0 and optional)
     names.faults.check(that=right, path=path, reason="exactly one of values and table must be given")
-    for place, value in enumerate(criterion.values):
-        names.faults.add_if(f"{path}.values[{place}]", _value_fault(criterion, value))
-
-
-def _value_fault(criterion: Criterion, value: str) -> str:
-    if criterion.regex:
-        return regex_fault(value)
-    return network_fault(value) if criterion.kind == "src" else "" if value else "empty"
+    if criterion.kind in SERVICES:
+        mode: MatchMode = "Regex" if criterion.regex else "Wildcard"
+        for place, reason in key_faults(criterion.values, (SERVICES[criterion.kind],), mode):
+            names.faults.add(f"{path}.values[{place}]", f"entry {criterion.values[place]!r}: {reason}")

@@ -3,8 +3,8 @@
 import ipaddress
 from collections.abc import Container, Mapping
 
+from paquebot_mta.config.check_keys import key_faults
 from paquebot_mta.config.errors import Faults
-from paquebot_mta.config.patterns import regex_fault
 from paquebot_mta.config.service import Certificate
 from paquebot_mta.config.tables import Table
 
@@ -54,14 +54,14 @@ class Names:
 
 
 def check_table(table: Table, path: str, faults: Faults) -> None:
-    """Check a table: services, exactly one back end, keys that its match mode can read."""
+    """Check a table: services, exactly one back end, keys that its services and match mode can read."""
     faults.check(that=bool(table.services), path=f"{path}.services", reason="at least one service must be given")
     if table.inline is None:
         faults.add(path, "exactly one back end must be given: inline")
         return
-    fault = {"Regex": regex_fault, "Network": network_fault}.get(table.match_mode)
-    for key in (*table.inline.keys, *table.inline.entries):
-        faults.add_if(f"{path}.inline", fault(key) if fault is not None else "")
+    keys = (*table.inline.keys, *table.inline.entries)
+    for place, reason in key_faults(keys, table.services, table.match_mode):
+        faults.add(f"{path}.inline", f"entry {keys[place]!r}: {reason}")
 
 
 def network_fault(text: str) -> str:

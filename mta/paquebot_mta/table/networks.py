@@ -1,7 +1,9 @@
 """Addresses and networks: the longest prefix that holds an address, in as many steps as there are prefix lengths."""
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from paquebot_mta.config.check_keys import parse_network
 
 
 class NetworkIndex:
@@ -14,7 +16,7 @@ class NetworkIndex:
     def __init__(self, entries: tuple[str, ...]) -> None:
         self._by_length: dict[tuple[int, int], dict[int, str]] = {}
         for entry in entries:
-            network = _parse_network(entry)
+            network = parse_network(entry)
             shift = network.max_prefixlen - network.prefixlen
             self._by_length.setdefault((network.version, shift), {})[int(network.network_address) >> shift] = entry
         self._lengths = {
@@ -47,11 +49,3 @@ def parse_ip(text: str) -> IPv4Address | IPv6Address:
     parsed = ip_address(bare.partition("%")[0])
     mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
     return mapped or parsed
-
-
-def _parse_network(entry: str) -> IPv4Network | IPv6Network:
-    address, slash, length = entry.partition("/")
-    network = ip_network(f"{address.strip('[]')}{slash}{length}", strict=False)
-    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped and network.prefixlen >= 96:
-        return ip_network(f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}")
-    return network

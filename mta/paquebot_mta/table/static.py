@@ -2,18 +2,15 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal
 
+from paquebot_mta.config.check_keys import UNFOLDED, MatchMode
 from paquebot_mta.config.patterns import MAX_SUBJECT_CHARACTERS, compile_regex, compile_wildcard
 from paquebot_mta.config.tables import Inline, Service
 from paquebot_mta.table.mailaddr import MailaddrIndex
 from paquebot_mta.table.networks import NetworkIndex
 
-MatchMode = Literal["Exact", "Wildcard", "Regex", "Network"]
 Finder = Callable[[str], str | None]
 """Gives the entry that a key belongs to."""
-
-_UNFOLDED: Final[frozenset[Service]] = frozenset({"credentials", "auth"})
 
 
 class StaticTable:
@@ -82,7 +79,7 @@ def _finder(keys: tuple[str, ...], service: Service, mode: MatchMode) -> Finder:
         return MailaddrIndex(keys).find
     if service == "domain" or mode == "Wildcard":
         return _wildcard_finder(keys)
-    return {key: key for key in keys}.get if service in _UNFOLDED else _folded_finder(keys)
+    return {key: key for key in keys}.get if service in UNFOLDED else _folded_finder(keys)
 
 
 def _folded_finder(keys: tuple[str, ...]) -> Finder:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paquebot_mta.config.check_keys import MatchMode
 from paquebot_mta.config.tables import Inline, Service, Table
 from paquebot_mta.table.open import build_tables
-from paquebot_mta.table.static import MatchMode, StaticTable
+from paquebot_mta.table.static import StaticTable
 
 
 def table(service: Service, *keys: str, mode: MatchMode = "Exact") -> StaticTable:
