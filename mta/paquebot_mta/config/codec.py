@@ -35,6 +35,15 @@ def encode(value: msgspec.Struct) -> bytes:
     return _ENCODER.encode(_pruned(value))
 
 
+def spelling_fault(value: msgspec.Struct) -> str:
+    """Say why a value can't be read back from its own spelling, empty if it can."""
+    try:
+        msgspec.json.decode(encode(value), type=type(value))
+    except (msgspec.MsgspecError, ValueError) as error:
+        return str(error)
+    return ""
+
+
 def digest(content: bytes) -> str:
     """Name bytes by their sha256, 64 hex digits."""
     return hashlib.sha256(content).hexdigest()

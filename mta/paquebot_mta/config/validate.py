@@ -48,7 +48,7 @@ def validate(config: MtaConfig, shards: Mapping[str, DomainShard], faults: Fault
         for name, table in content.tables.items():
             check_table(table, f"{shard}.tables.{name}", faults)
         for place, domain in enumerate(content.domains):
-            _check_domain(domain, f"{shard}.domains[{place}]", names)
+            check_domain(domain, f"{shard}.domains[{place}]", names)
 
 
 def _check_service(service: ServiceShard, faults: Faults) -> None:
@@ -90,7 +90,8 @@ def _check_numbers(value: object, path: str, least: float, faults: Faults) -> No
             _check_numbers(getattr(value, name), f"{path}.{wire_name}", least, faults)
 
 
-def _check_domain(domain: Domain, path: str, names: Names) -> None:
+def check_domain(domain: Domain, path: str, names: Names) -> None:
+    """Check a domain; ``names`` knows what it may refer to."""
     faults = names.faults
     named = bool(_DOMAIN.fullmatch(domain.name))
     faults.check(that=named, path=f"{path}.name", reason=f"{domain.name!r} is not a domain in lower-case A-labels")

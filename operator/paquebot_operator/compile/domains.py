@@ -9,6 +9,7 @@ from paquebot_operator.api.maildomain import MailDomain
 from paquebot_operator.api.mailservice import MailService
 from paquebot_operator.compile import names
 from paquebot_operator.compile.actions import compile_action
+from paquebot_operator.compile.alone import domain_faults, refuse
 from paquebot_operator.compile.conditions import Report
 from paquebot_operator.compile.filter_refs import compile_domain_refs
 from paquebot_operator.compile.objects import ObjectKey, key_of
@@ -64,6 +65,8 @@ def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
         filters=_filters(claim, scope),
     )
     warn_unknown(domain, report)
+    if not report.refused():
+        refuse(domain_faults(domain, scope.used), report)
     return None if report.refused() else domain
 
 

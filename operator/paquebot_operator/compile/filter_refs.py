@@ -2,6 +2,7 @@
 
 from paquebot_mta.config.filters import BEFORE_RECIPIENTS, Builtin, Chain, Dnsbl, Filter, Process
 from paquebot_operator.api.common import LocalRef
+from paquebot_operator.compile.alone import filter_faults, refuse
 from paquebot_operator.compile.conditions import Report
 from paquebot_operator.compile.filters import compile_filter
 from paquebot_operator.compile.objects import ObjectKey
@@ -84,4 +85,7 @@ def judge_filter(key: ObjectKey, scope: Scope) -> Report:
             scope.report.refuse("UnsupportedValue", where, f"MailFilter {ref.name} is there twice")
         else:
             _use(below, scope, where)
+    if not scope.report.refused():
+        name = type(scope.used_filters[str(key)].kind).__name__
+        refuse(filter_faults(str(key), name[0].lower() + name[1:], scope.used), scope.report)
     return scope.report

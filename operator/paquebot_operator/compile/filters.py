@@ -75,7 +75,7 @@ def _asked(item: MailFilter, scope: Scope) -> contract.Kind:
     """Services that are asked, over HTTP, DNS or a socket; and greylisting."""
     spec = item.spec
     if (rspamd := spec.rspamd) is not None:
-        _warn_of_password(rspamd.url, "spec.rspamd.url", scope)
+        _check_url(rspamd.url, "spec.rspamd.url", scope)
         return contract.Rspamd(
             url=rspamd.url,
             password=scope.secret_text(rspamd.password_ref, "spec.rspamd.passwordRef"),
@@ -98,7 +98,8 @@ def _asked(item: MailFilter, scope: Scope) -> contract.Kind:
             timeout_seconds=score.timeout_milliseconds / 1_000,
         )
     if (greylist := spec.greylist) is not None:
-        _warn_of_password(greylist.store, "spec.greylist.store", scope)
+        if greylist.store.startswith("redis"):
+            _check_url(greylist.store, "spec.greylist.store", scope)
         return contract.Greylist(
             store=greylist.store,
             password=scope.secret_text(greylist.password_ref, "spec.greylist.passwordRef"),
@@ -116,12 +117,18 @@ def _asked(item: MailFilter, scope: Scope) -> contract.Kind:
     )
 
 
-def _warn_of_password(url: str, path: str, scope: Scope) -> None:
+def _check_url(url: str, path: str, scope: Scope) -> None:
+    """Refuse what is no address, and warn of a password in it."""
     try:
-        password = urlsplit(url).password
-    except ValueError:  # the MTA says so
-        return
-    if password:
+        parts = urlsplit(url)
+        where = parts.hostname, parts.port
+    except ValueError:
+        where = None, None
+    if where[0] is None or where[1] == 0:
+        scope.report.refuse(names.INVALID, path, "not an address with a host, and a port of 1 to 65535 if it has one")
+    elif parts.query and parts.scheme in {"redis", "rediss"}:
+        scope.report.refuse(names.INVALID, path, "write HOST:PORT/DB, without options behind it")
+    elif parts.password:
         message = "whoever may read this object reads the password in it: put it into a Secret, and set passwordRef"
         scope.report.warn("Accepted", "PasswordInSpec", path, message)
 

@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from itertools import groupby
 
 from paquebot_mta.config.actions import Action
+from paquebot_mta.config.check_keys import Network, parse_network
 from paquebot_mta.config.rules import Flag, For, Match, Pattern, Rule
 from paquebot_mta.config.tables import Table
-from paquebot_operator.compile.tables import parse_network
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 WIDEST_PREFIX = {4: 8, 6: 32}
 MAX_SHARE = {4: 4, 6: 64}  # how many of the widest networks one rule may name in all

@@ -1,7 +1,8 @@
 """Rules of a MailService, into the contract's."""
 
 from paquebot_mta.config import rules as contract
-from paquebot_mta.config.patterns import regex_fault
+from paquebot_mta.config.check_keys import key_faults
+from paquebot_mta.config.tables import Service
 from paquebot_operator.api import matches
 from paquebot_operator.compile import names
 from paquebot_operator.compile.scope import Scope
@@ -67,12 +68,11 @@ def _flag(flag: matches.Flag | None) -> contract.Flag | None:
     return contract.Flag(negate=flag.negate) if flag is not None else None
 
 
-def _pattern(pattern: matches.Pattern | None, path: str, service: str, scope: Scope) -> contract.Pattern | None:
+def _pattern(pattern: matches.Pattern | None, path: str, service: Service, scope: Scope) -> contract.Pattern | None:
     if pattern is None:
         return None
-    for place, value in enumerate(pattern.values if pattern.regex else ()):
-        if reason := regex_fault(value):
-            scope.report.refuse(names.INVALID, f"{path}.values[{place}]", reason)
+    for place, reason in key_faults(pattern.values, (service,), "Regex" if pattern.regex else "Wildcard"):
+        scope.report.refuse(names.INVALID, f"{path}.values[{place}]", reason)
     table = scope.table(pattern.table_ref, f"{path}.tableRef", service)
     return contract.Pattern(values=pattern.values, table=table, regex=pattern.regex, negate=pattern.negate)
 

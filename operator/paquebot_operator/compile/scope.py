@@ -11,6 +11,7 @@ from paquebot_operator.api.filters import PasswordRef
 from paquebot_operator.api.signing import PrivateKeyRef
 from paquebot_operator.compile.certificates import load_bundle, load_pair
 from paquebot_operator.compile.conditions import Report
+from paquebot_operator.compile.last_good import Kept
 from paquebot_operator.compile.objects import ObjectKey, Objects
 from paquebot_operator.compile.tables import Tables
 
@@ -35,6 +36,11 @@ class Scope:
     used_certificates: dict[str, Certificate] = field(default_factory=dict)
     used_filters: dict[str, Filter] = field(default_factory=dict)
     seen: dict[Sought, object] = field(default_factory=dict)
+
+    @property
+    def used(self) -> Kept:
+        """What was found so far."""
+        return Kept(self.used_tables, self.used_certificates, self.used_filters)
 
     def table(self, ref: LocalRef | None, path: str, service: str) -> str:
         """Name of a table that has ``service``; empty without a reference, or if it can't be used."""

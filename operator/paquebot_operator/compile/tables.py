@@ -1,14 +1,13 @@
 """From Tables and what they refer to, to tables of the contract."""
 
-import ipaddress
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from paquebot_mta.config import tables as contract
-from paquebot_mta.config.patterns import regex_fault
+from paquebot_mta.config.check_keys import key_faults, parse_network
 from paquebot_operator.api.common import KeyRef
 from paquebot_operator.api.core import ConfigMap, Secret
 from paquebot_operator.api.table import Table
+from paquebot_operator.compile.alone import refuse_table
 from paquebot_operator.compile.conditions import ObjectCondition, Report
 from paquebot_operator.compile.objects import ObjectKey, Objects
 from paquebot_operator.compile.table_file import TableFileError, parse_table
@@ -89,7 +88,8 @@ def _resolve(objects: Objects, key: ObjectKey, table: Table) -> Resolved:
         return Resolved(None, report.conditions())
     spec = table.spec
     value = contract.Table(services=tuple(sorted(set(spec.services))), match_mode=spec.match_mode, inline=inline)
-    return Resolved(value, report.conditions())
+    refuse_table(value, report)
+    return Resolved(None if report.refused() else value, report.conditions())
 
 
 def _data(objects: Objects, key: ObjectKey, table: Table, report: Report) -> contract.Inline | None:
@@ -126,42 +126,11 @@ def _text(found: Secret | ConfigMap | None, ref: KeyRef, kind: str, report: Repo
 
 
 def _check_fit(table: Table, inline: contract.Inline, report: Report) -> None:
+    """Keys that the table's services can't read; what lies in a Secret is not shown."""
     spec = table.spec
-    checks: list[tuple[str, Callable[[str], bool]]] = []
-    if spec.match_mode == "Network" or "netaddr" in spec.services:
-        checks.append(("a network such as 192.0.2.0/24", is_network))
-    if spec.match_mode == "Regex" or "regex" in spec.services:
-        checks.append(("a regular expression that no key can make slow", lambda text: not regex_fault(text)))
-    for what, fits in checks:
-        for place, key in enumerate((*inline.keys, *inline.entries), 1):
-            if not fits(key):
-                report.refuse("InvalidTable", "spec", f"entry {place}: the key must be {what}")
-    _check_folded(table, inline, report)
-
-
-def _check_folded(table: Table, inline: contract.Inline, report: Report) -> None:
-    """Keys are folded on look-up, so two that differ in case only would hide each other."""
-    if "credentials" in table.spec.services or table.spec.match_mode == "Regex":
-        return
-    seen: set[str] = set()
-    for place, key in enumerate((*inline.keys, *inline.entries), 1):
-        if key.lower() in seen:
-            report.refuse("InvalidTable", "spec", f"entry {place}: the key is there twice, but for case")
-        seen.add(key.lower())
-
-
-def parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """Read a network or an address, brackets allowed; IPv4 in IPv6 spelling becomes IPv4.
-
-    Raises:
-        ValueError: it is none.
-    """
-    address, slash, length = text.partition("/")
-    network = ipaddress.ip_network(f"{address.strip('[]')}{slash}{length}", strict=False)
-    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
-    if mapped is not None and network.prefixlen >= 96:
-        return ipaddress.ip_network(f"{mapped}/{network.prefixlen - 96}", strict=False)
-    return network
+    for place, reason in key_faults((*inline.keys, *inline.entries), spec.services, spec.match_mode):
+        shown = reason.partition(":")[0] if spec.secret_ref is not None else reason
+        report.refuse("InvalidTable", "spec", f"entry {place + 1}: {shown}")
 
 
 def is_network(text: str) -> bool:
