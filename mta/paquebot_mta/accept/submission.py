@@ -1,6 +1,6 @@
-"""What a submission server completes in a header (RFC 6409, 8): Date and Message-ID added, Bcc taken away, addresses
-without domain completed, and From made the sender's where a listener masquerades. All other bytes stay as they came, but
-a header that no empty line ends gets one: what a user wrote is never taken for fields.
+"""What a submission server completes in a header (RFC 6409, 8): Date and Message-ID added, Bcc and Resent-Bcc
+taken away, addresses without domain completed, and From made the sender's where a listener masquerades. All other bytes
+stay as they came, but a header that no empty line ends gets one: what a user wrote is never taken for fields.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from paquebot_mta.mail.header import Field, scan_fields
 from paquebot_mta.mail.ids import RandomBits
 
 _WITH_MAILBOXES: Final = frozenset({b"from", b"to", b"cc"})
-_SECRET: Final = b"bcc"  # RFC 5322, 3.6.3
+_SECRET: Final = frozenset({b"bcc", b"resent-bcc"})  # RFC 5322, 3.6.3, 3.6.6
 
 
 def complete_header(
@@ -74,7 +74,7 @@ def _rewrite(header: bytes, fields: list[Field], change: Callable[[bytes, bytes]
     """Give the fields one by one, changed or not; what isn't yielded is gone."""
     for field in fields:
         name = field.name.lower()
-        if name == _SECRET:
+        if name in _SECRET:
             continue
         whole = header[field.start : field.end]
         if name not in _WITH_MAILBOXES:

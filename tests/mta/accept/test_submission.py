@@ -114,6 +114,11 @@ def test_the_line_that_a_mailbox_puts_in_front_is_no_part_of_a_message() -> None
     assert complete_header(header, "h.test", 0.0, lambda bits: 1) == DONE + b"\r\n"
 
 
+@pytest.mark.parametrize("name", [b"Bcc", b"bCC ", b"Resent-Bcc", b"RESENT-BCC\t"])
+def test_who_got_a_message_blindly_is_told_nobody(name: bytes) -> None:
+    assert complete(b"To: a@b\r\n" + name + b": secret@x.test,\r\n more@x.test\r\nX: y\r\n") == b"To: a@b\r\nX: y\r\n"
+
+
 @given(st.lists(st.sampled_from([b"X: y\r\n", b"Bcc: b\r\n c\r\n", b"To: a@b\r\n", b" fold\r\n"])))
 def test_all_fields_but_bcc_stay_in_order(fields: list[bytes]) -> None:
     header = b"Subject: s\r\n" + b"".join(fields)
