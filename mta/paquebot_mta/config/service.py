@@ -59,6 +59,7 @@ class Limits(Value, frozen=True, kw_only=True):
     """What one client may use up (RFC 5321, 4.5.3; reference values of Postfix and OpenSMTPD).
 
     Attributes:
+        sessions_per_client: of an IPv4 address or, in IPv6, a /64: one site has at least that (RFC 6177).
         sessions_per_network: of a /24 or, in IPv6, a /48; 0 is no limit.
         stress_sessions_percent: part of ``sessions`` from which on, as with a lagging loop or little memory, clients
             are waited for ``stress_timeout_seconds`` only.

@@ -143,7 +143,9 @@ class Limits(ApiValue, frozen=True, kw_only=True):
     """What one client may use up."""
 
     max_sessions: Annotated[Count, Meta(description="Sessions in a worker.")] = 1_000
-    max_sessions_per_client: Annotated[Count, Meta(description="Sessions of one address.")] = 50
+    max_sessions_per_client: Annotated[
+        Count, Meta(description="Sessions of a client: of an address or, in IPv6, a /64; each worker counts alone.")
+    ] = 50
     max_sessions_per_network: Annotated[
         int, Meta(ge=0, le=1_000_000, description="Sessions of a /24 or, in IPv6, a /48; 0 is no limit.")
     ] = 0

@@ -87,6 +87,27 @@ def test_sessions_are_limited_by_network() -> None:
     assert crowd.refusal(limits, "192.0.2.9") is None
 
 
+def test_the_addresses_of_one_site_are_one_client() -> None:
+    crowd, limits = Crowd(), Limits(sessions_per_client=2)
+    here = [Session() for _ in range(2)]
+    for number, session in enumerate(here):
+        assert crowd.refusal(limits, f"2001:db8:1:2::{number}") is None
+        crowd.add(session, f"2001:db8:1:2::{number}")
+    refusal = crowd.refusal(limits, "2001:db8:1:2:ffff::9")
+    assert refusal is not None
+    assert str(refusal).startswith("421 4.7.0 ")
+    assert crowd.refusal(limits, "2001:db8:1:3::1") is None
+    crowd.remove(here[1], "2001:db8:1:2::1")
+    assert crowd.refusal(limits, "2001:db8:1:2:ffff::9") is None
+
+
+def test_neighbours_of_the_old_family_are_clients_of_their_own() -> None:
+    crowd, limits = Crowd(), Limits(sessions_per_client=1)
+    crowd.add(Session(), "192.0.2.1")
+    assert crowd.refusal(limits, "192.0.2.1") is not None
+    assert crowd.refusal(limits, "192.0.2.2") is None
+
+
 async def test_a_session_too_many_from_a_network_is_told_so() -> None:
     listener = Listener(name="mx", proxy_protocol=ProxyProtocol(trusted=("127.0.0.0/8",)))
     async with serve(listener, limits=Limits(sessions_per_network=2)) as served:
