@@ -20,14 +20,14 @@ from paquebot_operator.cluster.resources import (
     Json,
     Resource,
 )
-from paquebot_operator.compile.objects import ObjectKey
+from paquebot_operator.compile.objects import ObjectKey, service_of
 from paquebot_operator.control.clocks import Clock
 from paquebot_operator.control.events import Events
 from paquebot_operator.control.leftovers import Leftovers
 from paquebot_operator.control.metrics import Metrics
 from paquebot_operator.control.owned import Owned
 from paquebot_operator.control.parts import Parts, Settings
-from paquebot_operator.control.publication import Publisher, Surroundings
+from paquebot_operator.control.publication import Publisher, Standing, Surroundings
 from paquebot_operator.control.references import References
 from paquebot_operator.control.resync import Resync
 from paquebot_operator.control.service_loop import ServiceLoop
@@ -75,6 +75,7 @@ class Core:
                 self.clock,
                 tell=self._tell_domain,
                 is_busy=lambda: len(statuses) > BUSY_STATUSES,
+                standing=self._standing_of,
             )
         )
         self.parts = Parts(
@@ -228,6 +229,15 @@ class Core:
                 loop.mark()
         self._leftovers.mark()
         self._publisher.changed_near(key.namespace)
+
+    def _standing_of(self, key: ObjectKey) -> Standing:
+        held = self.store.domains.get(key)
+        if held is None or held.item is None or service_of(held.item) not in self._loops:
+            return "Unknown"
+        unit = self._loops[service_of(held.item)][0].state.units.get(key)
+        if unit is None or (unit.source is not held.item and unit.source != held.item):
+            return "Unknown"
+        return "Own" if unit.allowed else "Refused"
 
     def _tell_domain(self, key: ObjectKey) -> None:
         """What is said of a domain's publication changed."""

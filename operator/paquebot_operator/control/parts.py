@@ -1,6 +1,6 @@
 """What the loops share: the cluster, what is known of it, and where statuses, events and counts go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,9 @@ class Publication(Protocol):
 
     def said_of(self, domain: ObjectKey) -> Extra:
         """What a domain's status says of it."""
+
+    def judged(self, domains: Iterable[ObjectKey]) -> None:
+        """A pass ended that found these domains other than the one before."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """What domains publish in DNS, looked after one by one: records told, looked up now and then, DKIM keys kept.
 
-It comes after everything else: while statuses wait to be written, nobody is asked.
+It comes after everything else: while statuses wait to be written, nobody is asked. A MailDomain whose name is
+another's, or that its MailService does not allow, publishes nothing: no key is made for it; keys that it has are kept.
 """
 
 import asyncio
 import heapq
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -41,6 +42,8 @@ BUSY_SECONDS: Final = 0.5
 _TYPES: Final = ("DNSReady", "DKIMReady")
 _log = logging.getLogger("paquebot.operator")
 Open = Callable[[tuple[str, ...]], Awaitable[Asks]]
+Standing = Literal["Own", "Refused", "Unknown"]
+"""Whether a MailDomain's name is its own to use, as its MailService's last pass said; Unknown before the first."""
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Surroundings:
     Attributes:
         tell: hears of each domain of which there is something new to say.
         is_busy: whether there is something more urgent.
+        standing: of a domain, as it is now.
         open: makes the way to DNS servers; no servers means the machine's own.
     """
 
@@ -59,6 +63,7 @@ class Surroundings:
     clock: Clock
     tell: Callable[[ObjectKey], None]
     is_busy: Callable[[], bool]
+    standing: Callable[[ObjectKey], Standing]
     open: Open = open_asker
     jitter: Callable[[], float] = field(default=random.random)
 
@@ -71,6 +76,7 @@ class Publisher:
         self._found: dict[ObjectKey, Publication] = {}
         self._due: list[tuple[float, ObjectKey]] = []
         self._next: dict[ObjectKey, float] = {}
+        self._to_be_judged: set[ObjectKey] = set()
         self._asks: dict[tuple[str, ...], Asks | None] = {}
         self._wake = asyncio.Event()
 
@@ -79,9 +85,17 @@ class Publisher:
         if self._around.store.domains.get(domain) is None:
             self._found.pop(domain, None)
             self._next.pop(domain, None)
+            self._to_be_judged.discard(domain)
             self._around.references.forget(("dkim", domain))
         else:
-            self._plan(domain, 0.0)
+            self._await_judgement(domain)
+
+    def judged(self, domains: Iterable[ObjectKey]) -> None:
+        """A pass ended that found these domains other than the one before."""
+        for key in domains:
+            if key in self._to_be_judged or (key in self._found and self._around.standing(key) == "Refused"):
+                self._to_be_judged.discard(key)
+                self._plan(key, 0.0)
 
     def changed_near(self, namespace: str) -> None:
         """A Secret of a namespace changed: keys may have."""
@@ -98,11 +112,15 @@ class Publisher:
     def begin(self) -> None:
         """Plan all domains: those that were looked after before the operator started may wait their turn."""
         for held in self._around.store.domains:
-            known = bool(_status(held.status).get("dnsRecords"))
-            self._plan(held.key, self._around.jitter() * self._interval(held.item) if known else 0.0)
+            if _status(held.status).get("dnsRecords"):
+                self._plan(held.key, self._around.jitter() * self._interval(held.item))
+            else:
+                self._await_judgement(held.key)
 
     def said_of(self, domain: ObjectKey) -> Extra:
         """What a domain's status says of it; before the first look what it said already."""
+        if self._around.standing(domain) == "Refused":
+            return Extra()
         found = self._found.get(domain)
         if found is None:
             before = self._before(domain)
@@ -153,22 +171,32 @@ class Publisher:
                 pass
 
     async def _look(self, key: ObjectKey) -> None:
-        held = self._around.store.domains.get(key)
+        held, planned = self._around.store.domains.get(key), self._next.get(key)
         wait = RETRY_SECONDS
         try:
             if held is not None and held.item is not None:
-                await self._publish(key, held.item)
-                wait = self._interval(held.item) * (0.9 + self._around.jitter() / 5)
+                wait = await self._look_at(key, held.item)
         except ClusterError as error:
             _log.warning("publication of MailDomain %s: %s", key, error)
         except Exception:
             # One domain's fault must not be the end of the others' checks.
             _log.exception("publication of MailDomain %s: a fault of the operator", key)
-        if (
-            self._around.store.domains.get(key) is not None
-            and self._next.get(key, 0.0) <= self._around.clock.monotonic()
-        ):
+        # What came meanwhile was planned anew, and must not be put off by this look's end.
+        if self._around.store.domains.get(key) is not None and self._next.get(key) == planned:
             self._plan(key, wait)
+
+    async def _look_at(self, key: ObjectKey, domain: MailDomain) -> float:
+        """Look after a domain whose name is its own; in how many seconds to look again."""
+        standing, service = self._around.standing(key), self._around.store.services.get(service_of(domain))
+        if standing == "Own":
+            await self._publish(key, domain)
+        else:
+            self._to_be_judged.add(key)
+        if standing == "Refused":
+            self._found.pop(key, None)
+        if standing == "Unknown" and service is not None:
+            return RETRY_SECONDS
+        return self._interval(domain) * (0.9 + self._around.jitter() / 5)
 
     async def _publish(self, key: ObjectKey, domain: MailDomain) -> None:
         held = self._around.store.services.get(service_of(domain))
@@ -223,6 +251,11 @@ class Publisher:
         self._next[key] = due
         heapq.heappush(self._due, (due, key))
         self._wake.set()
+
+    def _await_judgement(self, key: ObjectKey) -> None:
+        """Look at a domain once a pass has ended for what it is now; after a while if none does."""
+        self._to_be_judged.add(key)
+        self._plan(key, RETRY_SECONDS)
 
     def _before(self, domain: ObjectKey) -> Extra:
         held = self._around.store.domains.get(domain)

@@ -49,6 +49,7 @@ class Telling:
         before, units = self._units, self._state.units
         self._units = units
         changed = {key for key, unit in units.items() if before.get(key) is not unit and before.get(key) != unit}
+        self._parts.publication.judged(changed)
         later = {key for key in changed if self._only_waits(key)}
         self._withheld.hold(later, self._patience())
         self._put_domains(changed - later)

@@ -9,12 +9,15 @@ from paquebot_operator.publish.states import RecordState, State
 
 MAX_NAMED = 8
 NOT_LOOKED_UP = "not looked up"
+WHY = "see spec.dnsCheck of the MailService"
 
 
 def dns_condition(states: tuple[RecordState, ...]) -> Condition:
     """``DNSReady``: True if every record is there; Unknown if none is known to be wrong, but one could not be asked."""
     if all(each.found == NOT_LOOKED_UP for each in states):
-        return Condition(type="DNSReady", status="Unknown", reason="NotChecked", message="records were not looked up")
+        return Condition(
+            type="DNSReady", status="Unknown", reason="NotChecked", message=f"records were {NOT_LOOKED_UP}: {WHY}"
+        )
     for state, reason, advice in (
         ("Different", "RecordDifferent", "differ from what status.dnsRecords says"),
         ("Missing", "RecordMissing", "are missing: publish what status.dnsRecords says"),
@@ -37,8 +40,8 @@ def dkim_condition(domain: MailDomain, keys: DkimKeys, states: tuple[RecordState
         return _dkim("False", "NoKey", keys.trouble or "there is no key yet")
     of_keys = (each for each in states if each.record.purpose == "DKIM")
     found = next((each for each in of_keys if _selector(each) == keys.signing), None)
-    if found is None:
-        return _dkim("Unknown", "NotChecked", f"the record of selector {keys.signing} was not looked up")
+    if found is None or found.found == NOT_LOOKED_UP:
+        return _dkim("Unknown", "NotChecked", f"the record of selector {keys.signing} was {NOT_LOOKED_UP}: {WHY}")
     if found.state == "Present":
         return Condition(type="DKIMReady", status="True", reason="DKIMReady", message=keys.trouble)
     if found.state == "Unknown":

@@ -151,7 +151,9 @@ class FakeCluster:
         changed = before is None or any(before.get(part) != raw.get(part) for part in ("spec", "data"))
         metadata["uid"] = old.get("uid") or f"uid-{self._version}"
         metadata["generation"] = old.get("generation", 0) + (1 if changed else 0)
-        metadata["creationTimestamp"] = old.get("creationTimestamp", f"2026-06-01T00:00:{self._version % 60:02d}Z")
+        now = f"2026-06-01T00:{self._version // 60 % 60:02d}:{self._version % 60:02d}Z"
+        # A test may say that an object is older than others.
+        metadata["creationTimestamp"] = old.get("creationTimestamp") or metadata.get("creationTimestamp", now)
         metadata["resourceVersion"] = str(self._version)
         self.objects[resource, place] = raw
         self._tell(resource, "MODIFIED" if before is not None else "ADDED", copy.deepcopy(raw))

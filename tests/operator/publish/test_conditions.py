@@ -63,6 +63,13 @@ def test_dkim_is_ready_when_the_signing_keys_record_is_there() -> None:
     assert signs("Unknown") == ("Unknown", "LookupFailed")
 
 
+def test_a_key_whose_record_nobody_looked_up_is_not_called_a_failed_look_up() -> None:
+    found = dkim_condition(SIGNED, KEYS, not_checked((SPF, DKIM)))
+    assert found is not None
+    assert (found.status, found.reason) == ("Unknown", "NotChecked")
+    assert found.message == "the record of selector s1 was not looked up: see spec.dnsCheck of the MailService"
+
+
 def test_a_domain_without_a_key_says_why() -> None:
     found = dkim_condition(SIGNED, DkimKeys(trouble="the Secret is not there"), ())
     assert found is not None
