@@ -152,12 +152,13 @@ class BounceNotifier:
         )
 
     async def _beginning(self, original: Message) -> bytes:
-        """Read as much of the original as a report may give back."""
+        """Read as much of the original as a report may give back, and as can be read: damage must not silence us."""
         beginning = b""
-        async for chunk in self._spool.content(original.msgid):
-            beginning += chunk
-            if len(beginning) > RETURNED_BYTES:
-                break
+        with suppress(SpoolError):  # a volume that is away takes no report either, and all of this is done again
+            async for chunk in self._spool.content(original.msgid):
+                beginning += chunk
+                if len(beginning) > RETURNED_BYTES:
+                    break
         return beginning
 
     async def _store(self, original: Message, report: Report, accepted: Accepted) -> Message:

@@ -57,6 +57,7 @@ class Journal:
         self._parts = parts
         self._index = parts.index
         self._updating: dict[Msgid, int] = {}
+        self._damaged: set[str] = set()
         self._ownership = SharedCheck(parts.ownership.check, parts.loop, parts.readers)
         self._replaced.set()
 
@@ -130,8 +131,11 @@ class Journal:
 
     def _note_damage(self, error: DamagedError) -> None:
         parts, stretch = self._parts, error.stretch
-        parts.counts.corrupt += 1
         name = evidence_name(stretch.path, stretch.start)
+        if name in self._damaged:
+            return
+        self._damaged.add(name)
+        parts.counts.corrupt += 1
         parts.files.submit(quarantine, parts.disk, parts.layout, name, error.data)
         details: dict[str, str | int | float | bool] = {"msgid": f"{stretch.msgid:08x}", "copy": name}
         parts.notify(Notice(level="error", event="queue.corrupt", details=details))

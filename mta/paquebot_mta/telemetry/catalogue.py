@@ -169,7 +169,11 @@ QUEUE: Final = (
     counter("queue_syncs", "Syncs of the volume.", "queue"),
     gauge("queue_writable", "1 while the volume takes mail, 0 while it is out of order.", "queue", merge="min"),
     gauge("queue_locked_segments", "Segments that no key of the key ring opens.", "queue", merge="max"),
-    counter("queue_corrupt", "Records that couldn't be read.", "QueueEvent corrupt"),
+    counter(
+        "queue_corrupt",
+        "Damaged records that were found at a start, or when they were read.",
+        "Notice queue.corrupt, queue.opened, queue.leased",
+    ),
     gauge("queue_volume_size_bytes", "Size of the queue's volume.", "queue", merge="max"),
     gauge("queue_volume_free_bytes", "Free bytes on the queue's volume.", "queue", merge="min"),
     gauge("queue_volume_size_inodes", "Inodes of the queue's volume.", "queue", merge="max"),

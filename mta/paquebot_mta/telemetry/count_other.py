@@ -32,7 +32,6 @@ def _queue(store: Store) -> Count:
     enqueued = store.series("paquebot_queue_enqueued_total")
     dequeued = store.series("paquebot_queue_dequeued_total")
     recovered = store.series("paquebot_queue_recovered_total")
-    corrupt = store.series("paquebot_queue_corrupt_total")
 
     def count(event: QueueEvent) -> None:
         if event.change in _DEQUEUED:
@@ -41,8 +40,6 @@ def _queue(store: Store) -> Count:
             enqueued.add((event.source if event.source in _SOURCES else OTHER,), event.envelopes)
         elif event.change == "recovered":
             recovered.add((), event.envelopes)
-        elif event.change == "corrupt":
-            corrupt.add(())
 
     return count
 
@@ -121,6 +118,7 @@ def _notice(store: Store) -> Count:
     transitions = store.series("paquebot_route_transitions_total")
     duplicates = store.series("paquebot_queue_possible_duplicates_total")
     offline = store.series("paquebot_queue_offline_messages_total")
+    corrupt = store.series("paquebot_queue_corrupt_total")
     adopt = _adoption(store)
 
     def count(event: Notice) -> None:
@@ -129,6 +127,9 @@ def _notice(store: Store) -> Count:
             transitions.add((endpoint_of(str(event.details["relay"])), change, str(event.details["reason"])))
         elif event.event in ("queue.opened", "queue.leased"):
             duplicates.add(("recovery",), float(event.details.get("possible_duplicates", 0)))
+            corrupt.add((), float(event.details.get("corrupt", 0)))
+        elif event.event == "queue.corrupt":
+            corrupt.add(())
         if part == "queue":
             adopt(event)
         elif part == "offline" and change in _LEFT:

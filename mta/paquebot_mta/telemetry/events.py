@@ -289,8 +289,7 @@ class DeliveryAttempt(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class QueueEvent(Struct, frozen=True, kw_only=True, gc=False):
-    """A message or envelope entered or left the queue: ``committed``, ``removed``, ``expired``, ``bounced``,
-    ``corrupt`` ...
+    """A message or envelope entered or left the queue: ``committed``, ``removed``, ``expired``, ``bounced`` ...
 
     ``source`` says who enqueued (``smtp``, ``submission``, ``bounce``, ``local``); ``envelopes`` how many.
     """
@@ -306,7 +305,6 @@ class QueueEvent(Struct, frozen=True, kw_only=True, gc=False):
         "looped",
         "suspended",
         "resumed",
-        "corrupt",
     ]
     msgid: Msgid
     evpid: str = ""

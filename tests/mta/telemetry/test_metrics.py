@@ -271,6 +271,14 @@ def test_what_may_arrive_twice_is_counted_by_its_cause() -> None:
     assert _changed(metrics, opened) == {f"{name}{{cause=recovery}}": 3}
 
 
+@pytest.mark.parametrize("event", ["queue.opened", "queue.leased", "queue.corrupt"])
+def test_damage_is_counted_wherever_it_is_found(event: str) -> None:
+    """Nobody counted it: the alert could not fire."""
+    details: dict[str, str | int | float | bool] = {"corrupt": 1, "messages": 0, "reason": "lock"}
+    notice = Notice(level="error", event=event, details=details)
+    assert _changed(Metrics(), notice)["paquebot_queue_corrupt_total{}"] == 1
+
+
 def test_names_and_types_follow_prometheus() -> None:
     for metric in CATALOGUE.values():
         assert metric.name.startswith("paquebot_")
