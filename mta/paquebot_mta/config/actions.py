@@ -10,7 +10,8 @@ class ClientTls(Value, frozen=True, kw_only=True):
 
     Attributes:
         policy: ``None`` never; ``Opportunistic`` if offered, without verification, else plain text; ``Required`` or
-            deferred; ``Verified`` or deferred, by name against ``ca``.
+            deferred; ``Verified`` or deferred, by name against ``ca``: the next hop's name as configured or
+            as its MX record gives it, its address if it has none.
         ca: name of a certificate bundle; empty for the system's.
         client_certificate: name of our certificate, empty for none.
     """

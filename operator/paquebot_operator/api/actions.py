@@ -18,7 +18,9 @@ class ClientTls(ApiValue, frozen=True, kw_only=True):
         TlsPolicy,
         Meta(
             description="None: never. Opportunistic: if offered, without verification. Required: or deferred. "
-            "Verified: by name against caRef or the system's authorities, or deferred."
+            "Verified: by name against caRef or the system's authorities, or deferred. The name is the next "
+            "hop's (its address, if it has none) as configured or as DNS gave it in the MX record: who can forge that "
+            "record chooses the name, so configure the host of a smarthost, or use a resolver that you trust."
         ),
     ] = "Opportunistic"
     ca_ref: Annotated[BundleRef | None, Meta(description="Authorities to verify against.")] = None
