@@ -41,6 +41,7 @@ FILTERS = {
     **{mode: breaking(mode) for mode in (*REASONS, "foreign")},
     **{f"die-{policy.lower()}": breaking("die", policy) for policy in POLICIES},
     "mute": breaking("mute", phase="data-line"),
+    "trickle": breaking("trickle", phase="data-line", timeout_seconds=0.3),
     "patient": breaking("hang", timeout_seconds=3.0),
     ENDS: Filter(kind=Process(command=("/bin/false",), on_failure="Proceed")),
 }
@@ -104,6 +105,14 @@ def test_a_program_that_gives_no_content_back_is_started_again(filtered: Paquebo
     filtered.wait_for_log("filter.timeout", filter="mute")
     filtered.wait_for_log("filter.started", 2, filter="mute")
     assert filtered.metric("paquebot_filter_errors_total", filter="mute", reason="timeout") >= 1
+
+
+def test_a_program_that_gives_content_back_without_end_is_given_up(filtered: Paquebot) -> None:
+    with greeted(filtered) as client:
+        client.command("RCPT TO:<carol@trickle.test>", "250")
+        client.command("DATA", "354")
+        client.command("Subject: trickle.\r\n\r\nx\r\n.", "451 4.7.1")
+    assert filtered.metric("paquebot_filter_errors_total", filter="trickle", reason="timeout") == 1
 
 
 @pytest.mark.parametrize("policy", POLICIES)

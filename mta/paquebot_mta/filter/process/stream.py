@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from paquebot_mta.filter.contract import Failing, FilterError
 from paquebot_mta.filter.process.questions import Questions
 from paquebot_mta.mail.ids import SessionId
 
-_GROWTH_BYTES = 4 * 1_048_576
+HARD_FACTOR: Final = 10
+"""A filter that only ever makes progress is waited for as long as so many deadlines, over a whole message."""
+_GROWTH_BYTES: Final = 4 * 1_048_576
 """How much more than twice what it got a filter may give back."""
 
 
@@ -23,6 +26,7 @@ class ProcessLines:
         self._questions = questions
         self._session = session
         self._timeout_seconds = timeout_seconds
+        self._left_seconds = HARD_FACTOR * timeout_seconds
         self._clock = clock
         self._token = questions.open_stream(session, self)
         self._lines: list[bytes] = []
@@ -43,7 +47,10 @@ class ProcessLines:
         return self._take_all()
 
     async def finish(self) -> bytes:
-        """Say that the message ends, and wait for the rest; each piece of it has the deadline. Raises FilterError."""
+        """Say that the message ends, and wait for the rest; each piece of it has the deadline, and all have an end.
+
+        Raises FilterError.
+        """
         self._check()
         if not self._ended:
             self._questions.write_end(self._session, self._token, self._clock())
@@ -83,13 +90,15 @@ class ProcessLines:
         self._progress.set()
 
     async def _wait_for(self, progress: Awaitable[object], cause: str) -> None:
-        """Wait for the filter; what doesn't come in time is a fault."""
+        """Wait for the filter; what doesn't come in time is a fault, and so is a message that takes too long in all."""
         began = asyncio.get_running_loop().time()
         try:
-            await asyncio.wait_for(progress, self._timeout_seconds)
+            await asyncio.wait_for(progress, min(self._timeout_seconds, self._left_seconds))
         except TimeoutError:
-            self._questions.doubt(began)
+            if self._left_seconds >= self._timeout_seconds:
+                self._questions.doubt(began)
             self.fail(cause, "timeout")
+        self._left_seconds -= asyncio.get_running_loop().time() - began
 
     def _check(self) -> None:
         if self._fault is not None:

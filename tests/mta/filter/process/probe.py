@@ -103,6 +103,7 @@ _STREAMS: dict[str, Callable[[str], list[str]]] = {
     "loud": lambda line: [line] if line == "." else [line * 100] * 2_000,
     "cr": lambda line: [line + "\rx"],
     "mute": lambda line: [],
+    "trickle": lambda line: [line],
     "decide": lambda line: [],
 }
 
@@ -111,6 +112,9 @@ def stream(fields: list[str], say: Say, mode: str, kept: list[str]) -> None:
     """Give content back, in one way or another."""
     head = f"filter-dataline|{fields[5]}|{fields[6]}|"
     kept.append(fields[7])
+    while mode == "trickle" and fields[7] == ".":
+        time.sleep(0.1)
+        say(head + "more")
     if mode == "decide":
         say(_result(fields, "proceed"))
     for line in _STREAMS[mode](fields[7]):

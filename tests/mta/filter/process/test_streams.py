@@ -1,6 +1,7 @@
 """Content goes through a filter line by line, and comes back as the filter gives it."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -76,6 +77,16 @@ async def test_a_filter_that_gives_nothing_back_and_says_nothing_is_started_anew
         assert caught.value.reason == "timeout"
         await until(lambda: found.status().restarts == 1 and not found.trouble())
         assert "hangs" in str(notices.named("filter.timeout")[0].details["cause"])
+
+
+async def test_a_filter_that_never_comes_to_an_end_is_waited_for_ten_deadlines() -> None:
+    async with running(Bus(), _settings("trickle", timeout_seconds=0.2)) as found:
+        began = time.monotonic()
+        with pytest.raises(FilterError, match="in time") as caught:
+            await asyncio.wait_for(_pass(found, CONTENT), 10.0)
+        assert caught.value.reason == "timeout"
+        assert time.monotonic() - began >= 2.0
+        assert found.status().waiting == 0
 
 
 async def test_a_filter_that_answers_others_meanwhile_fails_that_message_only() -> None:
