@@ -94,6 +94,17 @@ def test_a_certificate_that_is_gone_stays_as_it_was() -> None:
     assert broken.files == good.files
 
 
+def test_a_kept_entry_that_does_not_fit_beside_the_others_any_more_is_left_out() -> None:
+    last = last_of(compiled(service(), WITH_TABLE, ALIASES))
+    turned = table("people", "userinfo", inline={"entries": [{"key": "bob", "value": "2001:2001:/home/bob"}]})
+    other = domain("other", domain="other.test", mailboxTableRef={"name": "people"})
+    result = again(last, service(), WITH_TABLE, other, turned)
+    assert result.config is not None
+    assert set(result.config.domains) == {"other.test"}
+    assert result.kept == frozenset()
+    assert found(result, "MailDomain", "InvalidTable").name == "example-test"
+
+
 def test_a_memory_changes_nothing_and_forgets_what_changed() -> None:
     memory = Memory()
 
