@@ -2,7 +2,7 @@
 
 A segment that holds results about messages in another one goes after it: else a crash in between would bring back
 messages that were delivered long ago. One that holds intents goes after these were stored again. What a process left
-that may still be alive somewhere stays for a grace time.
+that may still be alive somewhere stays for a grace time; what was taken over together stays until all was read.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class Janitor:
 
     def _removable(self) -> Sequence[Segment]:
         now = self._monotonic()
-        homes = [home for home in self._homes if home.guarded_until <= now]
+        homes = [home for home in self._homes if home.guarded_until <= now and not home.needed]
         return [segment for home in homes for segment in home.segments.values() if _is_removable(segment)]
 
     def _unlink(self, segments: Sequence[Segment]) -> None:
@@ -102,7 +102,7 @@ class Janitor:
 
     async def _bury_empty(self) -> None:
         now = self._monotonic()
-        for home in [home for home in self._homes if not home.own and not home.segments and home.guarded_until <= now]:
+        for home in [home for home in self._homes if _is_empty(home) and home.guarded_until <= now]:
             await asyncio.get_running_loop().run_in_executor(self._pool, self._bury, home)
             self._homes.remove(home)
 
@@ -113,6 +113,10 @@ class Janitor:
 def _holds_intents(segment: Segment) -> bool:
     """Whether it may hold intents of ours."""
     return segment.home.own and not segment.private
+
+
+def _is_empty(home: Home) -> bool:
+    return not home.own and not home.segments and not home.needed
 
 
 def _is_removable(segment: Segment) -> bool:

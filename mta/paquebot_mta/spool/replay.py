@@ -74,7 +74,6 @@ class Recovered:
         generation: greatest one in use.
         segments: those that were not known before.
         late: of a directory that was read before: results about messages found then, and the segment they are in.
-        reread: segments that could not be read before; ``release`` them once their messages are served.
     """
 
     homes: Sequence[Home]
@@ -86,23 +85,23 @@ class Recovered:
     held: int = 0
     segments: list[Segment] = field(default_factory=list)
     late: list[tuple[Segment, records.Results]] = field(default_factory=list)
-    reread: set[Segment] = field(default_factory=set)
+
+    @property
+    def unread(self) -> bool:
+        """Whether something could not be read."""
+        return any(home.unread for home in self.homes) or any(segment.unread for segment in self.segments)
 
     def enter(self) -> None:
         """Let the directories know their new segments; on the event loop, if they are served already."""
         for segment in self.segments:
             segment.home.segments[segment.segment_id] = segment
 
-    def release(self) -> None:
-        """Hold back no more what could be read at last."""
-        for segment in self.reread:
-            segment.held = segment.unread = False
-
 
 class Replay:
     """Reads the logs of some incarnations that belong together: one, and whatever it adopted.
 
-    Of segments that a directory knows already only what was appended since: the late records of a zombie.
+    Of segments that a directory knows already only messages are told that were appended since: the late records of a
+    zombie, if it reads ``again``; else none.
 
     It is built for queues of a million: an envelope's newest state is its order, a byte that says whether it is final,
     and the state as it will be kept, all in one piece under the id as a number.
@@ -123,6 +122,9 @@ class Replay:
         self._mentions: dict[Segment, set[tuple[str, str]]] = {}
         self._done: set[tuple[str, str]] = set()
         self._doubtful: set[str] = set()
+        self._partly = not again and any(home.segments for home in homes)
+        self._fresh = True
+        """Whether what is read now was never read before."""
 
     def run(self) -> Recovered:
         """Read everything.
@@ -139,12 +141,15 @@ class Replay:
         self._restore()
         self._leave_unconfirmed()
         self._pin()
-        if any(segment.unread for segment in self._result.segments):  # it may hold the results of any of them
+        if self._result.unread:  # it may hold the results of any of them
             self._result.possible_duplicates = sum(found.entry.live for found in self._result.messages)
         return self._result
 
     def _read_segment(self, home: Home, segment_id: int, name: str) -> None:
         known = home.segments.get(segment_id)
+        if known.unread if known is not None else home.own:
+            return  # ``reread`` looks after it; or it is being written
+        self._fresh = known is None
         segment = known or Segment(home, segment_id, sealed=True)
         try:
             self._read(segment, f"{home.path}/{name}")
@@ -152,7 +157,7 @@ class Replay:
             self._doubtful.add(home.incarnation)
             return  # its owner gave it back before it lost the directory
         except OSError:
-            if known is not None:
+            if known is not None and self._again:
                 return  # nothing new can be read now; what was read before is served all the same
             segment.held = segment.unread = True  # one file that can't be read must not stop the others
             self._result.held += 1
@@ -163,14 +168,12 @@ class Replay:
         """Read what was not read before.
 
         Raises:
-            OSError: it can't be read now, or not by our keys; a later try goes on from there.
+            OSError: it can't be read now, or not by our keys.
         """
         if segment.seal is NO_SEAL:  # a file without a header may have got one since
             self._read_file(segment, read_header(self._disk, path))
-        elif segment.unread or not segment.held:
+        elif not segment.held:
             self._read_records(segment)
-        if segment.unread:
-            self._result.reread.add(segment)
 
     def _read_file(self, segment: Segment, header: SegmentHeader | None) -> None:
         home = segment.home
@@ -193,13 +196,12 @@ class Replay:
             self._disk.close(fd)
         if size > HEADER_BYTES and data.count(0) != len(data):
             segment.held, segment.unread = True, False
-            self._result.corrupt += 1
-            quarantine(self._disk, self._layout, evidence_name(segment.path, 0), data)
+            self._keep_evidence(segment, 0, data)
 
     def _read_records(self, segment: Segment) -> None:
         for item in scan(self._disk, segment.path, segment.seal, segment.end):
             if isinstance(item, Damage):
-                if segment.unread or not self._again:
+                if not self._again:
                     self._note_damage(segment, item)
             else:
                 segment.end = item.end
@@ -207,20 +209,24 @@ class Replay:
 
     def _note_damage(self, segment: Segment, damage: Damage) -> None:
         if damage.torn:
-            self._result.torn += 1
+            self._result.torn += self._fresh
             return
         self._put_aside(segment, damage.start, damage.end)
 
     def _put_aside(self, segment: Segment, start: int, end: int) -> None:
         """Keep evidence as it stands in the segment: still sealed, if it was."""
-        self._result.corrupt += 1
         self._doubtful.add(segment.home.incarnation)
         fd = self._disk.open(segment.path, 0)
         try:
             data = self._disk.read(fd, min(end - start, 1024 * 1024), start)
         finally:
             self._disk.close(fd)
-        quarantine(self._disk, self._layout, evidence_name(segment.path, start), data)
+        self._keep_evidence(segment, start, data)
+
+    def _keep_evidence(self, segment: Segment, start: int, data: bytes) -> None:
+        if self._fresh or self._again:
+            self._result.corrupt += 1
+            quarantine(self._disk, self._layout, evidence_name(segment.path, start), data)
 
     def _read_record(self, segment: Segment, record: Record) -> None:
         try:
@@ -279,9 +285,8 @@ class Replay:
 
     def _read_results(self, segment: Segment, record: Record, results: records.Results) -> None:
         self._see(results.generation)
-        if self._again and not any(
-            self._copies(results.incarnation or segment.home.incarnation, f"{record.msgid:08x}")
-        ):
+        about = self._copies(results.incarnation or segment.home.incarnation, f"{record.msgid:08x}")
+        if not any(about) if self._again else self._partly and self._fresh:
             self._result.late.append((segment, results))
         self._mention(segment, results.incarnation, record.msgid)
         order = _ORDER.pack(results.generation, segment.segment_id, record.seq)
@@ -331,8 +336,9 @@ class Replay:
         self._result.torn += before - len(self._result.messages)
 
     def _restore(self) -> None:
+        new = set(self._result.segments)
         for found in self._all():
-            if not found.void:
+            if not found.void and (self._again or found.segment in new):
                 self._restore_one(found)
         self._result.messages.sort(key=lambda found: found.created_at)
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
-from paquebot_mta.mail.ids import Msgid, new_msgid
+from paquebot_mta.mail.ids import new_msgid
 from paquebot_mta.spool.committer import FULL, LostOwnershipError, Placed
 from paquebot_mta.spool.format import Kind
 from paquebot_mta.spool.index import by_message
@@ -19,6 +19,16 @@ from paquebot_mta.spool.parts import JournalParts
 from paquebot_mta.spool.reader import DamagedError
 from paquebot_mta.spool.records import Adopted, Results, encode
 from paquebot_mta.spool.replay import Found, Recovered, Replay
+from paquebot_mta.spool.reread import (
+    is_among,
+    is_readable,
+    keep_together,
+    read_anew,
+    served_of,
+    shadows_of,
+    take_in,
+    unread_of,
+)
 from paquebot_mta.spool.segment import Home, NewRecord, Segment
 from paquebot_mta.spool.share import hand_on, split
 from paquebot_mta.spool.store import SpoolError
@@ -80,6 +90,7 @@ async def _look(parts: JournalParts) -> None:
     inherited = await _take(parts, _INHERITED)
     if inherited is not None:
         _tell_adopted(parts, _INHERITED, inherited)
+    await _read_again(parts)
     for home in await _in_watch(parts, parts.watcher.to_rescan, tuple(parts.homes)):
         late = await _in_watch(parts, Replay(parts.disk, parts.layout, parts.sealer, [home], again=True).run)
         await _take_late(parts, home, late)
@@ -107,7 +118,8 @@ async def _take(parts: JournalParts, dead: Dead, *, start: bool = False) -> Reco
     counts.possible_duplicates += recovered.possible_duplicates
     counts.corrupt += recovered.corrupt
     parts.homes += recovered.homes
-    mine, shares = (recovered.messages, {}) if start else split(parts, recovered.messages)
+    keep_together(recovered.homes)
+    mine, shares = (recovered.messages, {}) if start or recovered.unread else split(parts, recovered.messages)
     for found in itertools.chain.from_iterable(shares.values()):
         found.segment.live += 1  # holds its segment
     await serve(parts, mine)
@@ -184,10 +196,10 @@ async def _take_late(parts: JournalParts, home: Home, late: Recovered) -> None:
     late.enter()
     for segment, results in late.late:
         _apply_late(parts, segment, results)
-    fresh = [found for found in late.messages if found.origin is None or found.segment in late.reread]
-    fresh = [found for found in fresh if not _is_served(parts, found)]
+    parts.counts.possible_duplicates += late.possible_duplicates
+    parts.counts.corrupt += late.corrupt
+    fresh = [found for found in late.messages if found.origin is None]
     await serve(parts, fresh)
-    late.release()
     if fresh or late.late:
         details: dict[str, str | int | float | bool] = {
             "incarnation": home.incarnation,
@@ -200,13 +212,39 @@ async def _take_late(parts: JournalParts, home: Home, late: Recovered) -> None:
         parts.janitor.sweep_soon()
 
 
-def _is_served(parts: JournalParts, found: Found) -> bool:
-    """Whether the message that this one is a copy of is served by us already."""
-    if found.origin is None:
-        return False
-    incarnation, msgid = found.origin
-    entry = parts.index.get(Msgid(msgid))
-    return entry is not None and entry.segment.home.incarnation == incarnation
+async def _read_again(parts: JournalParts) -> None:
+    """Take in what could not be read before, once it can be."""
+    unread = unread_of(parts.homes)
+    if not unread or not await _in_watch(parts, is_readable, parts.disk, parts.sealer, unread):
+        return
+    served, shadows = served_of(parts.index), shadows_of(parts.homes)
+    recovered = await _in_watch(parts, read_anew, parts.disk, parts.layout, parts.sealer, shadows)
+    if recovered is None:
+        return
+    take_in(parts.homes, recovered)
+    for segment, results in recovered.late:
+        _apply_late(parts, segment, results)
+    counts = parts.counts
+    counts.generation = max(counts.generation, 1 + recovered.generation)
+    parts.compactor.generation = counts.generation
+    counts.possible_duplicates += recovered.possible_duplicates
+    counts.corrupt += recovered.corrupt
+    now = served_of(parts.index)
+    fresh = [found for found in recovered.messages if not is_among(served, found) and not is_among(now, found)]
+    await serve(parts, fresh)
+    _tell_read_again(parts, recovered, len(fresh))
+    parts.janitor.sweep_soon()
+
+
+def _tell_read_again(parts: JournalParts, recovered: Recovered, messages: int) -> None:
+    details: dict[str, str | int | float | bool] = {
+        "segments": sum(not segment.unread for segment in recovered.segments),
+        "messages": messages,
+        "possible_duplicates": recovered.possible_duplicates,
+        "corrupt": recovered.corrupt,
+        "held": recovered.held,
+    }
+    parts.notify(Notice(level="warning", event="queue.read-again", details=details))
 
 
 def _apply_late(parts: JournalParts, segment: Segment, results: Results) -> None:

@@ -106,16 +106,13 @@ class Watcher:
 
     def to_rescan(self, homes: Iterable[Home]) -> Sequence[Home]:
         """Adopted directories that a zombie may have appended to since the last look, of those proven dead by now for
-        the last time; and those of which something could not be read.
+        the last time.
 
         Raises:
             OSError: the volume is out of order.
         """
         now, due = self.monotonic(), []
         for home in homes:
-            if home.unread:
-                due.append(home)
-                continue
             if home.own or home.proven or now < home.rescan_at:
                 continue
             home.proven = self.adopter.is_proven_dead(home.incarnation, self._owners.get(home.incarnation))

@@ -10,6 +10,7 @@ from paquebot_mta.spool.packed import message_records
 from paquebot_mta.spool.reader import body_stretch, whole_body
 from paquebot_mta.spool.records import Accepted
 from paquebot_mta.spool.replay import Replay
+from paquebot_mta.spool.reread import is_readable, read_anew, shadows_of, take_in
 from paquebot_mta.spool.sealer import Sealer
 from paquebot_mta.spool.segment import Home
 from tests.fuzz.volume import HEADER, INCARNATION, SEALER, MemoryVolume
@@ -46,8 +47,11 @@ def test_it_is_held_until_the_key_comes() -> None:
     assert (first.messages, first.held, first.corrupt) == ([], 1, 0)
     (segment,) = at.home.segments.values()
     assert (at.home.unread, segment.held, segment.kid) == (True, True, 1)
-    again = Replay(at.volume, LAYOUT, SEALER, (at.home,), again=True).run()
-    again.release()
+    assert not is_readable(at.volume, Sealer(), [segment])
+    assert is_readable(at.volume, SEALER, [segment])
+    again = read_anew(at.volume, LAYOUT, SEALER, shadows_of([at.home]))
+    assert again is not None
+    take_in([at.home], again)
     (found,) = again.messages
     assert b"".join(whole_body(at.volume, body_stretch(found.entry, 1))) == CONTENT
     assert (at.home.unread, segment.held) == (False, False)
