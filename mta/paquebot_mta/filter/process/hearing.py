@@ -20,6 +20,9 @@ from paquebot_mta.telemetry.events import Direction, LinkConnect, LinkDisconnect
 
 _PRIVATE: Final = frozenset({"protocol-client", "protocol-server", "tx-envelope", "filter-report", "filter-response"})
 """What a guest isn't told: it may hold what concerns others."""
+MAX_LOST_SESSIONS: Final = 10_000
+"""A filter that lost reports of so many sessions before it read anything again is ended: it would never learn of all
+their ends, and what must be remembered of them would grow for ever."""
 
 
 class Hearing:
@@ -129,6 +132,9 @@ class Hearing:
         self.forget((event.session,))
         if event.name != LinkDisconnect.name or LinkDisconnect.name in self._wanted[event.direction]:
             self._gone[event.session] = (event.direction, event.endpoint)
+        if len(self._gone) > MAX_LOST_SESSIONS:
+            self._gone.clear()
+            self._channel.end(f"it hangs: it didn't read and lost reports of {MAX_LOST_SESSIONS} sessions", "timeout")
 
     def _make_room(self) -> None:
         """Tell that the sessions with lost reports are over, as soon as there is room for that."""

@@ -8,7 +8,7 @@ import pytest
 from paquebot_mta.config.filters import Process
 from paquebot_mta.filter.contract import Facts, FilterError
 from paquebot_mta.filter.decisions import PROCEED
-from paquebot_mta.filter.process import channel
+from paquebot_mta.filter.process import channel, hearing
 from paquebot_mta.filter.tools import Places
 from paquebot_mta.mail.ids import SessionId
 from paquebot_mta.telemetry.bus import Bus
@@ -22,7 +22,7 @@ from paquebot_mta.telemetry.events import (
     TxRcpt,
     TxReset,
 )
-from tests.mta.filter.process.stage import M, S, facts, probe, running, until
+from tests.mta.filter.process.stage import M, Notices, S, facts, probe, running, until
 
 ALL = "report:smtp-in:*,filter:smtp-in:helo,filter:smtp-in:rcpt-to"
 
@@ -133,6 +133,34 @@ async def test_a_filter_that_does_not_read_loses_its_sessions_and_nobody_waits(
         assert found.status().lost == 1
         with pytest.raises(FilterError, match="lost"):
             await found.decide("helo", facts(), "x")
+
+
+async def test_a_filter_that_loses_too_many_sessions_is_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "MAX_WAITING_BYTES", 0)
+    monkeypatch.setattr(hearing, "MAX_LOST_SESSIONS", 20)
+    bus, log = Bus(), tmp_path / "log"
+    notices = Notices(bus)
+    settings = Process(command=probe("proceed", "report:smtp-in:*", log), timeout_seconds=30)
+    async with running(bus, settings) as found:
+        for number in range(20):
+            _pass_by(bus, f"{number:016x}")
+        assert found.trouble() == ""
+        _pass_by(bus, "f" * 16)
+        assert found.trouble() == "it is being started again"
+        _pass_by(bus, "e" * 16)
+        monkeypatch.undo()
+        await until(lambda: found.status().restarts == 1 and not found.trouble())
+        assert "lost reports of 20 sessions" in str(notices.named("filter.timeout")[0].details["cause"])
+        _pass_by(bus, "d" * 16)
+        await until(lambda: "d" * 16 in log.read_text())
+    assert [line.split("|")[1] for line in _heard(log)] == ["link-connect", "link-disconnect"]
+
+
+def _pass_by(bus: Bus, session: str) -> None:
+    bus.emit(_connect(session))
+    bus.emit(LinkDisconnect(direction="in", session=SessionId(session), endpoint="mx"))
 
 
 async def test_a_lost_session_is_ended_for_the_filter_and_may_come_again(
