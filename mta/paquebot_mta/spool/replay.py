@@ -319,7 +319,7 @@ class Replay:
                 for left in self._copies(*found.origin):
                     if left is not found and left.order < found.order:
                         left.void = True
-                        found.segment.pins.add(left.segment)
+                        found.segment.pin([left.segment])
         for key in self._done:
             for found in self._copies(*key):
                 found.void = found.void or found.origin is None

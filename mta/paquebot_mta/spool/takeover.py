@@ -253,7 +253,7 @@ def _apply_late(parts: JournalParts, segment: Segment, results: Results) -> None
     for msgid, group in by_message([result for result in results.results if result.final is not None]):
         entry = parts.index.get(msgid)
         if entry is not None and entry.segment.home.incarnation == about:
-            segment.pins.add(entry.segment)
+            segment.pin([entry.segment])
             left = parts.index.apply(msgid, group)
             if left is not None:
                 parts.janitor.consider(left)

@@ -89,6 +89,8 @@ async def test_a_late_result_saves_a_second_delivery(tmp_path: Path) -> None:
         with suppress(SpoolError):
             await paused.update([final(message.envelopes[0].evpid)])
         await until(lambda: count(adopter) == 0, "the late result")
+        (segment,) = adopter.parts.homes[1].segments.values()
+        assert segment.pins == set(), "it waits for itself"
 
 
 async def test_a_zombie_that_woke_up_says_goodbye(tmp_path: Path) -> None:
