@@ -52,6 +52,7 @@ class DataSession(JudgingSession):
         """Take a chunk; one that can't be taken is skipped, because its bytes come anyway (RFC 3030, 2)."""
         chunk = parse_chunk(arg)
         self._last, self._refusal = chunk.last, None
+        self.junk += not chunk.size and not chunk.last  # a chunk of nothing goes nowhere
         if self._chunks is None:
             self._refusal = await self._begin_chunks()
         reader = self._chunks or BdatReader(0)

@@ -29,13 +29,13 @@ class TlsSession(SessionCore):
         """Start TLS; all that the client said before is forgotten (RFC 3207, 4.2)."""
         context = self._context()
         if self.session.tls_version or context is None or self.policy.listener.tls.mode != "StartTLS":
-            self.reply(answers.NOT_SUPPORTED)
+            self.refuse(answers.NOT_SUPPORTED)
         elif arg:
-            self.reply(answers.SYNTAX)
+            self.refuse(answers.SYNTAX)
         elif self.envelope.draft is not None:
-            self.reply(answers.NOT_NOW)
+            self.refuse(answers.NOT_NOW)
         elif not self.within_rate("handshake", self.policy.limits.rates.handshakes_per_minute):
-            self.reply(answers.TOO_FAST_TLS)
+            self.refuse(answers.TOO_FAST_TLS)
         elif await self.screen("starttls") is not None:
             await self._begin_tls(context)
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from paquebot_mta.accept.intake import Intake
-from paquebot_mta.config.listeners import Listener
+from paquebot_mta.config.listeners import Listener, ServerAuth, ServerTls
 from paquebot_mta.config.service import Limits
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.spool.store import SpoolError
 from paquebot_mta.telemetry.events import Attempt, LimitHit, Timeout
-from tests.mta.accept.support import RecordingSpool, serve
+from tests.mta.accept.conftest import Identity
+from tests.mta.accept.support import DictTable, RecordingSpool, serve
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "smtp-smuggling" / "eod-sequences.json"
 FAULT = Reply(451, "Temporary failure", "4.3.0")
@@ -59,6 +60,65 @@ async def test_commands_that_do_nothing_are_limited() -> None:
         assert await client.codes("NOOP", "RSET", "VRFY a", "NOOP") == ["250", "250", "252", "250"]
         await client.ask("NOOP")
         assert (await client.reply()).startswith("421 4.7.0")
+
+
+@pytest.mark.parametrize(
+    "line", [b"NOOP\n", b"NO\rOP\r\n", b"NO\0OP\r\n", b"NOOP " + b"x" * 3_000 + b"\r\n", b"x" * 13_000 + b"\r\n"]
+)
+async def test_lines_that_are_no_commands_are_errors(line: bytes) -> None:
+    async with serve(limits=Limits(errors=2)) as served:
+        client = await served.greeted()
+        for _ in range(2):
+            await client.send(line)
+            assert (await client.reply()).startswith("500 5.5.2")
+        assert (await client.reply()).startswith("421 4.7.0")
+        assert await client.closed()
+
+
+@pytest.mark.parametrize(
+    ("offered", "before", "command", "code"),
+    [
+        (True, "", "STARTTLS now", "501"),
+        (True, "TLS", "STARTTLS", "503"),
+        (True, "MAIL", "STARTTLS", "503"),
+        (False, "", "STARTTLS", "503"),
+    ],
+)
+async def test_starttls_that_is_refused_is_an_error(
+    identity: Identity, *, offered: bool, before: str, command: str, code: str
+) -> None:
+    tls = ServerTls(mode="StartTLS", certificates=("main",)) if offered else ServerTls()
+    certificates = {"main": identity.certificate}
+    async with serve(Listener(name="mx", tls=tls), limits=Limits(errors=2), certificates=certificates) as served:
+        client = await served.greeted()
+        if before == "TLS":
+            await client.start_tls(identity.client())
+        elif before == "MAIL":
+            await client.envelope()
+        assert await client.codes(command, command) == [code, code]
+        assert (await client.reply()).startswith("421 4.7.0")
+        assert await client.closed()
+
+
+async def test_empty_chunks_do_nothing_and_are_limited() -> None:
+    async with serve(limits=Limits(junk_commands=3)) as served:  # EHLO is the first
+        client = await served.greeted()
+        await client.envelope()
+        assert await client.codes("BDAT 0", "BDAT 0", "BDAT 0") == ["250", "250", "421"]
+        assert await client.closed()
+
+
+async def test_authentication_that_never_comes_to_a_result_is_limited(identity: Identity) -> None:
+    auth = ServerAuth(mode="Required", credentials="users")
+    listener = Listener(name="mx", tls=ServerTls(mode="Implicit", certificates=("main",)), auth=auth)
+    down, certificates = {"users": DictTable(None)}, {"main": identity.certificate}
+    async with serve(listener, limits=Limits(junk_commands=3), tables=down, certificates=certificates) as served:
+        client = await served.connect(tls=identity.client())
+        await client.greet()
+        assert await client.codes(*["AUTH PLAIN AGEAYg=="] * 2) == ["454", "454"]
+        await client.ask("AUTH PLAIN AGEAYg==")
+        assert (await client.reply()).startswith("421 4.7.0")
+        assert await client.closed()
 
 
 async def test_size_is_enforced_when_it_is_declared_and_while_it_comes() -> None:
