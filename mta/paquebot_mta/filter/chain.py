@@ -3,10 +3,11 @@
 Tells the bus what was said and decided, and how long it took. Knows no session beyond its facts.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from asyncio import Task
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from paquebot_mta.config.check_filters import PHASES
 from paquebot_mta.config.filters import OnFailure, Phase
@@ -25,6 +26,7 @@ from paquebot_mta.filter.decisions import (
     Say,
     staying,
 )
+from paquebot_mta.filter.shadows import Shadows
 from paquebot_mta.filter.together import MayMind, may_mind
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.bus import Emit
@@ -32,6 +34,7 @@ from paquebot_mta.telemetry.events import FilterReport, FilterResponse
 from paquebot_mta.telemetry.filter_events import FilterAnswer, FilterFault
 
 Mode = Literal["Enforce", "Shadow", "Junk"]
+_Question = Coroutine[Any, Any, object]
 Final_ = Proceed | Junk | Rewrite | Reject | Disconnect
 """What a phase may end with."""
 
@@ -120,17 +123,25 @@ class Chain:
     """Asks its members in order.
 
     Attributes:
-        members: in order.
+        members: in order. shadows: see below.
 
     Args:
         hangs_up: whether they may end sessions; a domain's may not, for a session is not only theirs.
+        shadows: asks those in mode Shadow, for whom nobody waits.
     """
 
     def __init__(
-        self, members: tuple[Member, ...], emit: Emit, monotonic: Callable[[], float], *, hangs_up: bool = True
+        self,
+        members: tuple[Member, ...],
+        emit: Emit,
+        monotonic: Callable[[], float],
+        *,
+        hangs_up: bool = True,
+        shadows: Shadows | None = None,
     ) -> None:
         """Sort the members by phase, once."""
         self.members = members
+        self.shadows = shadows or Shadows()
         self._emit = emit
         self._monotonic = monotonic
         self._hangs_up = hangs_up
@@ -168,13 +179,12 @@ class Chain:
         verdict, runs = GO_ON, self._by_phase[phase]
         for member in (each for run in runs if run.may_mind(facts, parameter) for each in run.members):
             shown = _masked(member, parameter) if phase == "auth" else parameter
-            asked = member.filter
-            if isinstance(asked, BuiltinFilter):
-                ending = await self._ask_builtin(member, asked, phase, facts, shown)
-            elif phase in asked.phases:
-                ending = await self._ask(member, phase, facts, shown)
-            else:
+            if not isinstance(member.filter, BuiltinFilter) and phase not in member.filter.phases:
                 continue
+            if member.mode == "Shadow" and not _at_once(member.filter):
+                self._ask_aside(member, phase, facts, shown)
+                continue
+            ending = await self._ask(member, phase, facts, shown)
             if ending is not None:
                 verdict = ending
                 break
@@ -191,7 +201,22 @@ class Chain:
             return self._failed(member, phase, facts, _fault_of(error))
         return self.conclude(member, phase, facts, asked.decision, 0.0) if holds else None
 
+    def _ask_aside(self, member: Member, phase: Phase, facts: Facts, parameter: str) -> None:
+        self.aside(member, phase, facts, lambda known: self._ask(member, phase, known, parameter))
+
+    def aside(
+        self, member: Member, phase: Phase, facts: Facts, ask: Callable[[Facts], _Question], content_bytes: int = 0
+    ) -> Task[object] | None:
+        """Ask a member that only shadows, and let nobody wait for it; it has the facts as they are now."""
+        known = replace(facts, recipients=list(facts.recipients))
+        task = self.shadows.begin(facts.session, ask(known), content_bytes)
+        if task is None:
+            self._failed(member, phase, facts, FilterError("not asked: too many questions of shadows wait", "timeout"))
+        return task
+
     async def _ask(self, member: Member, phase: Phase, facts: Facts, parameter: str) -> Verdict | None:
+        if isinstance(member.filter, BuiltinFilter):
+            return await self._ask_builtin(member, member.filter, phase, facts, parameter)
         began = self._monotonic()
         member.load.waiting += 1
         try:

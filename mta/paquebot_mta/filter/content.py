@@ -7,52 +7,16 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from paquebot_mta.filter.aside import Aside
 from paquebot_mta.filter.chain import GO_ON, Chain, Member, Verdict
-from paquebot_mta.filter.contract import NO_CHANGES, Changes, Facts, FilterError, LineFilter
+from paquebot_mta.filter.contract import Changes, Facts
 from paquebot_mta.filter.decisions import PROCEED, Junk
-from paquebot_mta.filter.hold import Held, Holder, HoldError
+from paquebot_mta.filter.hold import Holder, HoldError
 from paquebot_mta.filter.letter import Letter
+from paquebot_mta.filter.passing import Stream, judge_letter
 
 GROWTH_BYTES: Final = 1_048_576
 """How much longer than a listener's limit a message may become by filters."""
-
-
-class Stream:
-    """One member's stream of lines: whole lines go in, what comes back is held."""
-
-    def __init__(self, line: LineFilter, out: Held, limit: int) -> None:
-        self._line = line
-        self._pending = bytearray()
-        self._limit = limit
-        self.out = out
-
-    def write(self, chunk: bytes) -> None:
-        """Take content."""
-        self._pending += chunk
-
-    async def drain(self) -> None:
-        """Pass on the lines that are whole. Raises FilterError, HoldError."""
-        end = self._pending.rfind(b"\n") + 1
-        if end:
-            lines = bytes(self._pending[:end])
-            del self._pending[:end]
-            await self._keep(await self._line.feed(lines))
-
-    async def finish(self) -> None:
-        """Wait for the rest. Raises FilterError, HoldError."""
-        await self.drain()
-        await self._keep(await self._line.finish())
-
-    async def _keep(self, content: bytes) -> None:
-        self.out.write(content)
-        if self.out.size > self._limit:
-            raise FilterError("the message became too long", "protocol")
-        await self.out.drain()
-
-    def abort(self) -> None:
-        """Forget it."""
-        self._line.abort()
-        self.out.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +53,10 @@ class ContentRun:
         self._held = [around.holder.hold()]
         self._stream: Stream | None = None
         self._began = 0.0
-        self._live = live and bool(self._members) and self._members[0].filter.streams
-        if self._live:
-            self._open(self._members[0])
+        first = next((member for member in self._members if member.mode != "Shadow"), None)
+        self._first = first if live and first is not None and first.filter.streams else None
+        if self._first is not None:
+            self._open(self._first)
 
     # While content comes.
 
@@ -108,11 +73,11 @@ class ContentRun:
             HoldError: there is no room.
         """
         await self._held[0].drain()
-        if self._stream is not None:
+        if self._stream is not None and self._first is not None:
             try:
                 await self._stream.drain()
             except Exception as error:
-                self._drop(self._members[0], error)
+                self._drop(self._first, error)
 
     # Once it is there.
 
@@ -128,8 +93,11 @@ class ContentRun:
         if letter is None:
             letter = await Letter.of(self._held[0], self._around.trace)
         for member in self._members:
+            if member.mode == "Shadow":
+                self._show(member, letter)
+                continue
             if member.filter.streams and not self._over:
-                letter = await self._streamed(member, letter, begun=self._live and member is self._members[0])
+                letter = await self._streamed(member, letter, begun=member is self._first)
             if member.filter.judges_content and not self._over:
                 letter = await self._judged(member, letter)
         return letter
@@ -141,8 +109,9 @@ class ContentRun:
     def _open(self, member: Member) -> None:
         self._began = self._around.monotonic()
         try:
-            self._stream = Stream(member.filter.open_lines(self._facts), self._around.holder.hold(), self._limit)
-            self._held.append(self._stream.out)
+            line, out = member.filter.open_lines(self._facts), self._around.holder.hold()
+            self._held.append(out)
+            self._stream = Stream(line, out, self._limit)
         except Exception as error:
             self._drop(member, error)
 
@@ -156,7 +125,7 @@ class ContentRun:
         self.verdict = self._chain.fail(member, "data-line", self._facts, error) or self.verdict
 
     async def _streamed(self, member: Member, letter: Letter, *, begun: bool) -> Letter:
-        """Have a stream's result instead of the message, unless it failed or only shadows."""
+        """Have a stream's result instead of the message, unless it failed."""
         try:
             if not begun:
                 self._open(member)
@@ -169,31 +138,36 @@ class ContentRun:
         except Exception as error:
             self._drop(member, error)
             return letter
-        made, self._stream = self._stream.out, None
+        made, self._stream = self._held[-1], None
         self._chain.conclude(member, "data-line", self._facts, PROCEED, self._around.monotonic() - self._began)
-        return letter if member.mode == "Shadow" else await Letter.of(made, self._around.trace)
+        return await Letter.of(made, self._around.trace)
 
     async def _judged(self, member: Member, letter: Letter) -> Letter:
         began = self._around.monotonic()
         try:
-            decision, changes = await member.filter.judge(self._facts, letter)
-            changed = letter if changes is NO_CHANGES else letter.changed(changes)
-            if changed.size > self._limit:
-                raise FilterError("the message became too long", "protocol")  # noqa: TRY301 - as any other fault of it
+            decision, changes, changed = await judge_letter(member, self._facts, letter, self._limit)
         except HoldError:
             raise
         except Exception as error:
             self.verdict = self._chain.fail(member, "commit", self._facts, error) or self.verdict
             return letter
         ending = self._chain.conclude(member, "commit", self._facts, decision, self._around.monotonic() - began)
-        if member.mode == "Shadow":
-            return letter
         if ending is not None and isinstance(ending.decision, Junk):
             self.junk = True
         elif ending is not None and ending.decision is not PROCEED:
             self.verdict = ending
         self.changes.append(changes)
         return changed
+
+    def _show(self, member: Member, letter: Letter) -> None:
+        """Let a filter that only shadows have the message, too; whatever it makes of it changes nothing."""
+        if self._over:
+            return
+        aside = Aside(self._chain, member, letter, self._limit, self._around.monotonic)
+        task = self._chain.aside(member, aside.phase, self._facts, aside.show, letter.size)
+        if task is not None:
+            letter.keep()
+            task.add_done_callback(lambda _: letter.release())
 
     def close(self) -> None:
         """Forget everything; harmless a second time."""

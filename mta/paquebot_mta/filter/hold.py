@@ -82,6 +82,8 @@ class Held:
         self._waiting = bytearray()
         self._on_disk = 0
         self._file: _File | None = None
+        self._keepers = 0
+        self._closed = False
 
     @property
     def size(self) -> int:
@@ -150,8 +152,21 @@ class Held:
         except OSError as error:
             raise HoldError(f"held content can't be read: {error.strerror}") from error
 
+    def keep(self) -> None:
+        """Let it be read after ``close``, until ``release``; nothing is written any more."""
+        self._keepers += 1
+
+    def release(self) -> None:
+        """End a ``keep``."""
+        self._keepers -= 1
+        if self._closed:
+            self.close()
+
     def close(self) -> None:
-        """Forget it; harmless a second time."""
+        """Forget it once nobody keeps it; harmless a second time."""
+        self._closed = True
+        if self._keepers:
+            return
         self._file = None
         self._holder.give_back(self._on_disk)
         self._on_disk = 0

@@ -65,6 +65,16 @@ class Letter:
             return self._body[start : start + count]
         return await self._body.read(start, count)
 
+    def keep(self) -> None:
+        """Let it be read, whoever closes what it lies in, until ``release``."""
+        if not isinstance(self._body, bytes):
+            self._body.keep()
+
+    def release(self) -> None:
+        """End a ``keep``."""
+        if not isinstance(self._body, bytes):
+            self._body.release()
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """Give all of it, our trace too, in pieces."""
         yield self.front

@@ -13,6 +13,7 @@ from paquebot_mta.filter.chain import Chain, Load, Member, Refusing
 from paquebot_mta.filter.contract import Filter
 from paquebot_mta.filter.places import open_chains, places_of
 from paquebot_mta.filter.process.process_filter import ProcessFilter
+from paquebot_mta.filter.shadows import Shadows
 from paquebot_mta.filter.tools import Places, Tools
 from paquebot_mta.mail.ids import SessionId
 from paquebot_mta.table.lookup import Table
@@ -60,7 +61,7 @@ class Plan:
     Attributes:
         filters: by name; of_domains: the same, as domains use them.
         screens: of listeners, by name; none where nobody is asked.
-        sessions: how many use it now.
+        sessions: how many use it now. shadows: what is asked without anybody waiting.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Plan:
         self.places = places_of(settings)
         self.loads = loads
         self.sessions = 0
+        self.shadows = Shadows()
         self.on_idle: Callable[[], None] = lambda: None
         self._tools = tools
         domains = {
@@ -89,7 +91,8 @@ class Plan:
         flat = open_chains(names, settings.service.filters)
         filters = self.of_domains if of_domain else self.filters
         members = tuple(self._member(filters[name], settings.service.filters[name]) for name in flat)
-        return Chain(members, self._tools.bus.emit, self._tools.monotonic, hangs_up=not of_domain)
+        bus, monotonic = self._tools.bus, self._tools.monotonic
+        return Chain(members, bus.emit, monotonic, hangs_up=not of_domain, shadows=self.shadows)
 
     def _member(self, asked: Filter, each: config.Filter) -> Member:
         kind = each.kind
@@ -136,7 +139,10 @@ class Screen:
         self._plan.sessions += 1
 
     def leave(self, session: SessionId) -> None:
-        """Count a session out, and let it be forgotten."""
+        """Count a session out, and let it be forgotten, both once nobody is asked about it any more."""
+        self._plan.shadows.end(session, lambda: self._left(session))
+
+    def _left(self, session: SessionId) -> None:
         for each in self._remembering:
             each.forget(session)
         self._plan.sessions -= 1
@@ -250,6 +256,7 @@ class RunningFilters:
 
     async def close(self) -> None:
         """End them all."""
+        await asyncio.gather(*(plan.shadows.close() for plan in self._plans))
         running, self._plans = self._running(), []
         await asyncio.gather(*map(self._end, running.values()), *self._ending, return_exceptions=True)
 

@@ -107,11 +107,12 @@ class Lines:
 
 @dataclass
 class Filters:
-    """Filters by name, used by the listeners in that order unless named by a domain."""
+    """Filters by name, used by the listeners in that order unless named by a domain; ``shadows`` are on trial only."""
 
     by_name: Mapping[str, Filter | Scripted]
     domains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folder: Path | None = None
+    shadows: tuple[str, ...] = ()
     events: list[Event] = field(default_factory=list)
 
     def __call__(self, config: MtaConfig) -> Mapping[str, Screen]:
@@ -127,7 +128,10 @@ def make_plan(filters: Filters, config: MtaConfig) -> Plan:
         structs.replace(each, filters=tuple(name for name in filters.by_name if name not in of_domains))
         for each in config.service.listeners
     )
-    configs = {name: _config(each) for name, each in filters.by_name.items()}
+    configs = {
+        name: structs.replace(_config(each), mode="Shadow") if name in filters.shadows else _config(each)
+        for name, each in filters.by_name.items()
+    }
     service = structs.replace(config.service, listeners=listeners, filters=configs)
     domains = {
         name: Domain(name=name, delivery=Action(discard=Discard()), filters=names)

@@ -221,6 +221,22 @@ async def test_a_program_that_minds_only_what_comes_before_a_domain_s_recipients
     assert running.troubles() == {}
 
 
+async def test_a_session_counts_until_nothing_is_asked_about_it_and_the_end_gives_that_up(
+    running: RunningFilters,
+) -> None:
+    plan = running.plan(settings({"a": program("/a")}, "a"), {})
+    await running.apply(plan)
+    asked, screen = plan.filters["a"], plan.screens["mx"]
+    assert isinstance(asked, Watched)
+    screen.enter()
+    assert plan.shadows.begin(SESSION, asyncio.sleep(60)) is not None
+    screen.leave(SESSION)
+    await _settled()
+    assert (plan.sessions, asked.forgotten) == (1, [])
+    await running.close()
+    assert (plan.sessions, asked.forgotten, asked.closed) == (0, [SESSION], 1)
+
+
 async def test_the_end_closes_all(running: RunningFilters) -> None:
     plan = running.plan(settings({"a": program("/a")}, "a"), {})
     await running.apply(plan)
