@@ -39,6 +39,18 @@ def test_the_role_of_its_own_namespace_has_the_lease() -> None:
     assert rights_of(of_kind(render(), "Role", "paquebot-lease")) == rights_in(IN_OWN_NAMESPACE)
 
 
+def test_no_other_lease_is_read_or_written() -> None:
+    manifests = render("--set", "fullnameOverride=post-office")
+    arguments = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert "--lease=post-office" in arguments
+    for rule in of_kind(manifests, "Role", "post-office-lease")["rules"]:
+        assert rule["verbs"] == ["create"] or rule["resourceNames"] == ["post-office"]
+
+
+def test_no_secret_is_deleted_by_the_operator() -> None:
+    assert ("", "secrets", "delete") not in rights_of(of_kind(render(), "ClusterRole", "paquebot"))
+
+
 def test_with_watched_namespaces_there_is_no_cluster_role_for_the_operator() -> None:
     manifests = render(*CASES["namespaced"])
     roles = [each for each in manifests if each["kind"] == "Role" and each["metadata"]["name"] == "paquebot"]

@@ -15,6 +15,8 @@ from .operator_case import SERVICE, Case, eventually, mail_domain, mail_service
 from .operator_process import OperatorProcess
 
 ACCOUNT = "operator"
+LEASE = "paquebot-operator"
+"""The default of --lease."""
 RBAC = "rbac.authorization.k8s.io/v1"
 
 
@@ -26,7 +28,7 @@ def case(plane: ControlPlane, case: Case) -> Case:
 
 
 def _account(namespace: str, permissions: Iterable[Permission]) -> list[Manifest]:
-    rules = [{"apiGroups": [p.group], "resources": list(p.resources), "verbs": list(p.verbs)} for p in permissions]
+    rules = [_rule(each) for each in permissions]
     metadata = {"name": ACCOUNT}
     subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT}
@@ -35,6 +37,11 @@ def _account(namespace: str, permissions: Iterable[Permission]) -> list[Manifest
         {"apiVersion": RBAC, "kind": "Role", "metadata": metadata, "rules": rules},
         {"apiVersion": RBAC, "kind": "RoleBinding", "metadata": metadata, "roleRef": role, "subjects": [subject]},
     ]
+
+
+def _rule(each: Permission) -> Manifest:
+    rule = {"apiGroups": [each.group], "resources": list(each.resources), "verbs": list(each.verbs)}
+    return rule | ({"resourceNames": [LEASE]} if each.by_name else {})
 
 
 def test_the_rights_of_the_table_are_enough(case: Case) -> None:
@@ -57,8 +64,10 @@ def test_the_rights_of_the_table_are_enough(case: Case) -> None:
 
 
 @pytest.mark.parametrize("question", [
-    ("list", "secrets"), ("watch", "secrets"), ("list", "configmaps"), ("update", "maildomains"),
+    ("list", "secrets"), ("watch", "secrets"), ("delete", "secrets"), ("update", "secrets"),
+    ("list", "configmaps"), ("update", "maildomains"),
     ("delete", "maildomains"), ("delete", "pods"), ("create", "pods"), ("create", "pods", "--subresource=exec"),
+    ("get", "leases/kube-scheduler"), ("update", "leases/kube-scheduler"), ("delete", f"leases/{LEASE}"),
     ("delete", "persistentvolumeclaims"), ("create", "roles"), ("create", "serviceaccounts", "--subresource=token"),
 ], ids=" ".join)  # fmt: skip
 def test_what_the_operator_must_not_do_is_refused(case: Case, question: tuple[str, ...]) -> None:

@@ -12,10 +12,10 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, patch]
-# Those that objects name are read one by one, never listed; configuration and managed DKIM keys are written.
+# Those that objects name are read one by one, never listed; configuration and managed DKIM keys are written, and go with their owners.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, create, patch, delete]
+  verbs: [get, create, patch]
 # Those that objects name.
 - apiGroups: [""]
   resources: [configmaps]

@@ -12,12 +12,13 @@ OWN_UNWATCHED: Final[Verbs] = tuple(verb for verb in OWN if verb != "watch")
 
 
 class Permission(NamedTuple):
-    """Verbs on resources of one API group, in each namespace that is watched."""
+    """Verbs on resources of one API group, in each namespace that is watched; ``by_name``: on one object alone."""
 
     group: str
     resources: tuple[str, ...]
     verbs: Verbs
     why: str
+    by_name: bool = False
 
 
 IN_WATCHED_NAMESPACES: Final = (
@@ -34,8 +35,8 @@ IN_WATCHED_NAMESPACES: Final = (
     Permission(
         "",
         ("secrets",),
-        ("get", "create", "patch", "delete"),
-        "referenced ones are read by name; configuration and managed DKIM keys are written",
+        ("get", "create", "patch"),
+        "referenced ones are read by name; configuration and managed DKIM keys are written, and go with their owners",
     ),
     Permission("", ("configmaps",), ("get",), "referenced ones are read by name"),
     Permission("", ("services", "serviceaccounts"), OWN, "listeners' Services, the pods' account without a token"),
@@ -59,5 +60,7 @@ IN_WATCHED_NAMESPACES: Final = (
 )
 
 IN_OWN_NAMESPACE: Final = (
-    Permission("coordination.k8s.io", ("leases",), ("get", "create", "update"), "one of several operators works"),
+    # No name is known to the API server's authorization when something is created.
+    Permission("coordination.k8s.io", ("leases",), ("create",), "one of several operators works"),
+    Permission("coordination.k8s.io", ("leases",), ("get", "update"), "it renews the Lease of --lease", by_name=True),
 )
