@@ -121,3 +121,15 @@ async def test_commands_do_not_prolong_a_session() -> None:
         assert 0.9 < took < PATIENCE
         assert said.endswith("250 2.0.0 Ok\r\n421 4.4.2 Timeout, closing connection\r\n")
         assert await ended_by(served) == [("session", "timeout")]
+
+
+async def test_under_stress_a_new_client_and_a_new_command_are_waited_for_a_short_time_only() -> None:
+    limits = Limits(sessions=4, stress_sessions_percent=50, stress_timeout_seconds=1)
+    async with serve(limits=limits) as served:
+        spoke, _silent = await served.greeted(), await served.greeted()
+        await served.until(lambda: served.acceptor.stressed)
+        came = await served.connect()
+        assert (await came.reply()).startswith("220")
+        assert (await spoke.ask("VRFY alice")).startswith("252")
+        for client in (spoke, came):
+            assert await client.reply() == "421 4.4.2 Timeout, closing connection"
