@@ -108,7 +108,13 @@ async def test_a_judge_on_trial_changes_nothing(decision: Decision) -> None:
 @pytest.mark.parametrize("place", ["alone", "before", "after"])
 async def test_a_stream_on_trial_changes_nothing(place: str) -> None:
     """A signer, for example."""
-    shadow = Scripted(lines=lambda: Lines(lambda line: b"X" + line))
+    opened: list[Lines] = []
+
+    def sign() -> Lines:
+        opened.append(Lines(lambda line: b"X" + line))
+        return opened[-1]
+
+    shadow = Scripted(lines=sign)
     other = Scripted(lines=lambda: Lines(lambda line: line.replace(b"hello", b"goodbye")))
     chain = {"alone": {}, "before": {"before": other}, "after": {"after": other}}[place]
     async with serve(screens=on_trial(shadow, **chain)) as served:
@@ -117,6 +123,7 @@ async def test_a_stream_on_trial_changes_nothing(place: str) -> None:
     ((_, content),) = served.spool.stored.values()
     assert after_trace(content) == (PLAIN if place == "alone" else PLAIN.replace(b"hello", b"goodbye"))
     assert ("shadow", "data-line", "proceed", True) in _answers(served)
+    assert len(opened) == 1, "none while content comes, which nobody on trial may hold up"
 
 
 async def test_one_on_trial_is_shown_what_those_before_it_made() -> None:
