@@ -45,7 +45,7 @@ class Aside:
         return decision
 
     async def _stream(self, facts: Facts) -> None:
-        stream = Stream(self._member.filter.open_lines(facts), Nowhere(), self._limit)
+        stream = Stream(self._member, facts, Nowhere(), self._limit)
         try:
             async for chunk in self._letter.chunks():
                 stream.write(chunk)

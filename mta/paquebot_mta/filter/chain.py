@@ -83,11 +83,19 @@ GO_ON: Final = Verdict(PROCEED)
 
 @dataclass(slots=True)
 class Load:
-    """What a filter has to do: questions that wait, and what became of those before."""
+    """What a filter has to do: questions that wait (each is asked ``with`` this), and what became of those before."""
 
     waiting: int = 0
     answered: int = 0
     failed: int = 0
+
+    def __enter__(self) -> None:
+        """Count a question in."""
+        self.waiting += 1
+
+    def __exit__(self, *_: object) -> None:
+        """Count it out, whatever became of it."""
+        self.waiting -= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,13 +226,11 @@ class Chain:
         if isinstance(member.filter, BuiltinFilter):
             return await self._ask_builtin(member, member.filter, phase, facts, parameter)
         began = self._monotonic()
-        member.load.waiting += 1
         try:
-            decision = await member.filter.decide(phase, facts, parameter)
+            with member.load:
+                decision = await member.filter.decide(phase, facts, parameter)
         except Exception as error:  # whatever is wrong with a filter, the session goes on
             return self._failed(member, phase, facts, _fault_of(error))
-        finally:
-            member.load.waiting -= 1
         if phase == "commit" and isinstance(decision, Junk | Bypass):
             late = FilterError("junk and bypass come too late in phase commit", "protocol")
             return self._failed(member, phase, facts, late)

@@ -109,9 +109,9 @@ class ContentRun:
     def _open(self, member: Member) -> None:
         self._began = self._around.monotonic()
         try:
-            line, out = member.filter.open_lines(self._facts), self._around.holder.hold()
+            out = self._around.holder.hold()
             self._held.append(out)
-            self._stream = Stream(line, out, self._limit)
+            self._stream = Stream(member, self._facts, out, self._limit)
         except Exception as error:
             self._drop(member, error)
 

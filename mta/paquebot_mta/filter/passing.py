@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from paquebot_mta.filter.chain import Member
-from paquebot_mta.filter.contract import NO_CHANGES, Changes, Facts, FilterError, LineFilter
+from paquebot_mta.filter.contract import NO_CHANGES, Changes, Facts, FilterError
 from paquebot_mta.filter.decisions import Decision
 from paquebot_mta.filter.letter import Letter
 
@@ -45,8 +45,10 @@ class Nowhere:
 class Stream:
     """One member's stream of lines: whole lines go in, what comes back is held."""
 
-    def __init__(self, line: LineFilter, out: Out, limit: int) -> None:
-        self._line = line
+    def __init__(self, member: Member, facts: Facts, out: Out, limit: int) -> None:
+        """Begin; raises FilterError."""
+        self._line = member.filter.open_lines(facts)
+        self._load = member.load
         self._pending = bytearray()
         self._limit = limit
         self.out = out
@@ -61,12 +63,16 @@ class Stream:
         if end:
             lines = bytes(self._pending[:end])
             del self._pending[:end]
-            await self._keep(await self._line.feed(lines))
+            with self._load:
+                found = await self._line.feed(lines)
+            await self._keep(found)
 
     async def finish(self) -> None:
         """Wait for the rest. Raises FilterError, HoldError."""
         await self.drain()
-        await self._keep(await self._line.finish())
+        with self._load:
+            found = await self._line.finish()
+        await self._keep(found)
 
     async def _keep(self, content: bytes) -> None:
         self.out.write(content)
@@ -89,7 +95,8 @@ async def judge_letter(member: Member, facts: Facts, letter: Letter, limit: int)
     Raises:
         FilterError: it became too long, or whatever is wrong with the filter; HoldError; ValueError.
     """
-    decision, changes = await member.filter.judge(facts, letter)
+    with member.load:
+        decision, changes = await member.filter.judge(facts, letter)
     changed = letter if changes is NO_CHANGES else letter.changed(changes)
     if changed.size > limit:
         raise FilterError("the message became too long", "protocol")

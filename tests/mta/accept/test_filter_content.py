@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from paquebot_mta.filter.contract import NO_CHANGES, Changes, FieldEdit, FilterError
+from paquebot_mta.filter.contract import NO_CHANGES, Changes, Content, Facts, FieldEdit, FilterError
 from paquebot_mta.filter.decisions import JUNK, PROCEED, Decision, Reject
 from paquebot_mta.filter.hold import MEMORY_BYTES, Holder
 from paquebot_mta.mail.reply import Reply
@@ -282,6 +282,37 @@ async def test_a_client_that_goes_while_filters_are_asked_leaves_nothing_behind(
     assert served.spool.stored == {}
     assert served.spool.drafts[0].aborted
     assert [line for line in served.reports() if line.startswith("tx-")][-1].startswith("tx-reset")
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("shadows", [(), ("f",)])
+async def test_a_message_that_a_filter_has_counts_as_a_question_that_waits(
+    streams: bool, shadows: tuple[str, ...]
+) -> None:
+    may_go, waiting = asyncio.Event(), Scripted()
+
+    class Waiting(Lines):
+        async def finish(self) -> bytes:
+            await may_go.wait()
+            return await super().finish()
+
+    async def judge_later(facts: Facts, content: Content) -> tuple[Decision, Changes]:
+        await may_go.wait()
+        return PROCEED, NO_CHANGES
+
+    waiting.streams, waiting.judges_content = streams, not streams
+    waiting.open_lines = lambda facts: Waiting(bytes)  # type: ignore[method-assign]
+    waiting.judge = judge_later  # type: ignore[method-assign]
+    async with serve(screens=Filters({"f": waiting}, shadows=shadows)) as served:
+        (member,) = served.acceptor.policy_of("mx").screen.chain.members  # type: ignore[union-attr]
+        client = await served.greeted()
+        await client.envelope()
+        await client.ask("DATA")
+        await client.send(LETTER)
+        await served.until(lambda: member.load.waiting == 1)
+        may_go.set()
+        assert (await client.reply()).startswith("250 ")
+        await served.until(lambda: member.load.waiting == 0)
 
 
 async def test_bdat_is_filtered_as_data_is() -> None:
