@@ -15,6 +15,7 @@ from paquebot_mta.accept.screening import Screening
 from paquebot_mta.filter.chain import GO_ON, Verdict
 from paquebot_mta.filter.decisions import Junk, Rewrite
 from paquebot_mta.mail.commands import Recipient, parse_mail, parse_recipient
+from paquebot_mta.mail.parameters import CommandError
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import (
     Attempt,
@@ -177,7 +178,9 @@ class TransactionSession(GreetingSession):
             facts = facts_about(screening.facts, part)
             verdict = await chain.decide("rcpt-to", facts, str(recipient.address))
             screening.spoiled = isinstance(verdict.decision, Junk)
-            recipient = self._rewritten(verdict, recipient)
+            own, recipient = recipient, self._rewritten(verdict, recipient)
+            if recipient.address.domain != own.address.domain:  # whose filters, if it has any, would not be asked
+                raise CommandError(answers.FILTER_FAULT)
         self.envelope.recipient = recipient
         return verdict
 

@@ -4,7 +4,7 @@ import pytest
 
 from paquebot_mta.config.listeners import Listener
 from paquebot_mta.filter.contract import NO_CHANGES, Changes
-from paquebot_mta.filter.decisions import JUNK, PROCEED, Decision, Disconnect, Reject
+from paquebot_mta.filter.decisions import JUNK, PROCEED, Decision, Disconnect, Reject, Rewrite
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.telemetry.events import QueueEvent
 from tests.mta.accept.filters import Filters, Scripted, action, builtin
@@ -176,6 +176,29 @@ async def test_a_domain_s_filter_adds_no_recipient_of_another_domain() -> None:
         await client.envelope("alice@example.test")
         await client.data(LETTER)
     assert list(_stored(served)) == [("alice@example.test", "carol@example.test")]
+
+
+@pytest.mark.parametrize(
+    ("to", "reply"),
+    [
+        (f"<postmaster@{OURS}>", "451"),
+        ("<x@elsewhere.test>", "451"),
+        ("<x@other.test>", "451"),
+        ("<bob@EXAMPLE.test>", "250"),
+    ],
+)
+async def test_a_domain_s_filter_rewrites_recipients_within_its_domain_only(to: str, reply: str) -> None:
+    """The filters of another domain would not be asked about what comes to it by a rewrite."""
+    own = Scripted(("rcpt-to",), lambda *_: Rewrite(to))
+    strict = Scripted(("rcpt-to",), lambda *_: NO)
+    domains = {"example.test": ("own",), "other.test": ("strict",)}
+    async with serve(screens=Filters({"own": own, "strict": strict}, domains=domains)) as served:
+        client = await served.greeted()
+        await client.ask("MAIL FROM:<a@b.test>")
+        assert (await client.ask("RCPT TO:<alice@example.test>"))[:3] == reply
+        if reply == "250":
+            assert (await client.data(LETTER))[:3] == "250"
+            assert list(_stored(served)) == [("bob@example.test",)]
 
 
 async def test_the_listener_s_filters_come_first_and_work_once_for_all() -> None:
