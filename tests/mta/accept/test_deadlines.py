@@ -133,3 +133,28 @@ async def test_under_stress_a_new_client_and_a_new_command_are_waited_for_a_shor
         assert (await spoke.ask("VRFY alice")).startswith("252")
         for client in (spoke, came):
             assert await client.reply() == "421 4.4.2 Timeout, closing connection"
+
+
+async def test_much_content_earns_no_silence() -> None:
+    async with serve(limits=Limits(data_timeout_seconds=1, data_bytes_per_second=1)) as served:
+        client = await served.greeted()
+        await client.envelope()
+        await client.ask("DATA")
+        began = time.monotonic()
+        await client.send(b"a: b\r\n" * 10_000)
+        assert await client.reply() == "421 4.4.2 Timeout, closing connection"
+        assert time.monotonic() - began > 0.9
+        assert await ended_by(served) == [("data", "timeout")]
+        assert served.spool.drafts[0].aborted
+
+
+async def test_content_does_not_prolong_a_session() -> None:
+    async with serve(limits=Limits(session_timeout_seconds=1, data_bytes_per_second=1)) as served:
+        client = await served.greeted()
+        await client.envelope()
+        await client.ask("DATA")
+        took, said = await drip(client, itertools.repeat(b"a: b\r\n"))
+        assert took < PATIENCE
+        assert said == "421 4.4.2 Timeout, closing connection\r\n"
+        assert await ended_by(served) == [("data", "timeout")]
+        assert served.spool.drafts[0].aborted
