@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from paquebot_mta.config.listeners import Listener
 from tests.support.fake_mx import FakeMx
 from tests.support.fake_mx_script import Script
 from tests.support.load import Load, run_load
@@ -131,10 +132,37 @@ def test_the_supervisor_ends_when_it_can_make_no_workers_any_more(pair: Paquebot
     pair.restart()
 
 
+def test_workers_share_a_socket_in_the_file_system(directory: Path, settings: PaquebotSettings, tmp_path: Path) -> None:
+    place = directory / f"{tmp_path.name}.sock"
+    chosen = replace(settings, workers=2, listeners=(Listener(name="socket", address=f"unix:{place}", port=0),))
+    with running_paquebot(directory / tmp_path.name, chosen) as paquebot:
+        paquebot.expected_faults = ("worker.died",)
+        inode = place.stat().st_ino
+        assert place.stat().st_mode & 0o777 == 0o666
+        for victim in paquebot.workers().values():
+            os.kill(victim, signal.SIGKILL)
+            _greet(place, 20)  # the other worker serves, at once
+            paquebot.wait_for(lambda dead=victim: _both(paquebot, dead), "a new worker", 20.0)  # type: ignore[misc]
+        assert place.stat().st_ino == inode
+        _greet(place, 20)
+
+
 def test_workers_share_memory(pair: Paquebot) -> None:
     for worker in pair.workers().values():
         sizes = dict(line.split()[:2] for line in Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines()[1:])
         assert int(sizes["Private_Dirty:"]) < 0.6 * int(sizes["Rss:"]), sizes
+
+
+def _greet(place: Path, times: int) -> None:
+    """Be greeted so often at a socket."""
+    for _ in range(times):
+        with SmtpClient(place) as client:
+            client.expect("220")
+            client.command("QUIT", "221")
+
+
+def _both(paquebot: Paquebot, dead: int) -> bool:
+    return len(set(paquebot.workers().values()) - {dead}) == 2
 
 
 def _lives(pid: int) -> bool:

@@ -26,6 +26,8 @@ from paquebot_mta.spool.store import Spool
 from paquebot_mta.telemetry.bus import Emit
 
 _SWEEP_SECONDS: Final = 1.0
+Bind = Callable[[str, int], socket.socket]
+"""Makes a bound socket for an address and a port, or raises OSError."""
 
 
 class Acceptor:
@@ -43,6 +45,7 @@ class Acceptor:
         lookup_name: LookupName | None = None,
         authenticator: Authenticator | None = None,
         memory: Callable[[], float] | None = None,
+        bind: Bind = bind,
     ) -> None:
         """Take the stages; nothing is bound before ``start``.
 
@@ -56,6 +59,7 @@ class Acceptor:
             lookup_name: reverse name of a client and whether it is verified, None asks nobody.
             authenticator: instead of the password check against the credentials tables.
             memory: part of the memory limit that is used, 0 to 1; None measures the container.
+            bind: makes a bound socket for an address and a port; workers share those in the file system.
         """
         self.emit, self.clock, self.randbits, self.lookup_name = emit, clock, randbits, lookup_name
         self.handler: Any = Receiver(spool, emit, on_accepted, clock, randbits)
@@ -70,6 +74,7 @@ class Acceptor:
         self._servers: dict[str, Server] = {}
         self._addresses: dict[str, str] = {}
         self._crowd = Crowd()
+        self._bind_socket = bind
         self._stress = Stress(emit, memory)
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -92,7 +97,7 @@ class Acceptor:
 
     def _bind(self, listener: Listener) -> None:
         try:
-            bound = bind(listener.address, listener.port)
+            bound = self._bind_socket(listener.address, listener.port)
         except OSError as error:
             where = f"listener {listener.name}: {listener.address}:{listener.port}"
             raise OSError(error.errno, f"{where}: {error.strerror}") from error

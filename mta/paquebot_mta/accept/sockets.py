@@ -1,6 +1,7 @@
 """Sockets that are listened on: bound here, shared by workers, and accepted by hand if TLS or a proxy comes first."""
 
 import asyncio
+import errno
 import os
 import socket
 import stat
@@ -11,6 +12,8 @@ from paquebot_mta.accept.link import LinkSession
 
 BACKLOG: Final = 1_024
 UNIX: Final = "unix:"
+EVERYBODY: Final = 0o666
+"""Mode of sockets in the file system."""
 _PAUSE_SECONDS: Final = 0.5
 _TURNS: Final = 2
 
@@ -111,7 +114,7 @@ def bind(address: str, port: int) -> socket.socket:
     """Make a bound socket for an IP address, or for ``unix:/path`` (a socket left behind there is replaced).
 
     Raises:
-        OSError: it can't be bound.
+        OSError: it can't be bound; ``EADDRINUSE`` if somebody listens at that path.
     """
     if address.startswith(UNIX):
         return _bind_path(address.removeprefix(UNIX))
@@ -128,12 +131,36 @@ def bind(address: str, port: int) -> socket.socket:
 
 
 def _bind_path(path: str) -> socket.socket:
-    if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
-        os.unlink(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        bound.bind(path)
+        name_socket(bound, path)
     except OSError:
         bound.close()
         raise
     return bound
+
+
+def name_socket(unnamed: socket.socket, path: str) -> None:
+    """Bind to a path. Who can reach the folder may connect: programs that submit mail have users of their own.
+
+    Raises:
+        OSError: it can't be bound; ``EADDRINUSE`` if something else is there, or a socket that a process listens on.
+    """
+    if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
+        _remove_dead(path)
+    unnamed.bind(path)
+    os.chmod(path, EVERYBODY)
+
+
+def _remove_dead(path: str) -> None:
+    """Remove a socket that was left behind: nobody listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except BlockingIOError:  # so many wait there that it is full
+            pass
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

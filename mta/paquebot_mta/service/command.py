@@ -12,6 +12,9 @@ from typing import Any, Literal
 import click
 from msgspec import structs
 
+from paquebot_mta.accept.listener import Bind
+from paquebot_mta.accept.shared import SharedSockets
+from paquebot_mta.accept.sockets import bind
 from paquebot_mta.admin.port import start_admin_port
 from paquebot_mta.service.nursery import Nursery, running_nursery
 from paquebot_mta.service.options import Options
@@ -27,7 +30,11 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.option("--spool", type=DIRECTORY, required=True, help="The queue volume.")
 @click.option("--runtime", type=DIRECTORY, required=True, help="Where control sockets are made.")
 @click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes on the same ports."
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes on the same ports and sockets.",
 )
 @click.option("--admin", default="127.0.0.1:9025", show_default=True, help="HOST:PORT of health and metrics.")
 @click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto", show_default=True)
@@ -54,18 +61,21 @@ def command(admin: str, loop: Loop, **given: Any) -> None:
         raise click.ClickException(f"--admin {admin}: {error.strerror or error}") from None
 
 
-def _work(options: Options, loop: Loop) -> int:
+def _work(options: Options, loop: Loop, bind: Bind = bind) -> int:
     """Be a worker."""
-    return _run(Worker(options).run(), loop)
+    return _run(Worker(options, bind).run(), loop)
 
 
 def _work_together(options: Options, loop: Loop) -> int:
     """Be the supervisor of several; they are made from a process that knows everything they need and does nothing."""
 
+    shared = SharedSockets()
+
     def work(worker: int) -> int:
-        return _work(structs.replace(options, worker=worker, parent=os.getppid()), loop)
+        return _work(structs.replace(options, worker=worker, parent=os.getppid()), loop, shared.bind)
 
     with running_nursery(work) as nursery:
+        shared.close()
         return _run(_supervise(options, nursery), loop)
 
 

@@ -15,7 +15,7 @@ class Options(Struct, frozen=True, kw_only=True):
         config: directory of the configuration, as the kubelet mounts it.
         spool: the queue volume.
         runtime: control sockets of the workers.
-        workers: processes on the same ports, each an incarnation of its own on the spool.
+        workers: processes on the same ports and sockets, each an incarnation of its own on the spool.
         admin_host, admin_port: where ``/metrics``, ``/healthz``, ``/readyz`` and ``/config`` are served.
         log_format: JSON lines, readable lines, or what suits the output.
         log_level: overrides the configuration's.

@@ -8,7 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
-from paquebot_mta.accept.listener import Acceptor
+from paquebot_mta.accept.listener import Acceptor, Bind
 from paquebot_mta.admin.controls import HostEntry, RouteEntry
 from paquebot_mta.config.errors import ConfigError, PartlyInForceError
 from paquebot_mta.config.service import MtaConfig
@@ -46,7 +46,15 @@ class Plant:
     """The running parts of a worker."""
 
     def __init__(
-        self, live: Live, resolver: Resolver, spool: BackEnd, bus: Bus, metrics: Metrics, filtering: Filtering
+        self,
+        live: Live,
+        resolver: Resolver,
+        spool: BackEnd,
+        bus: Bus,
+        metrics: Metrics,
+        filtering: Filtering,
+        *,
+        bind: Bind,
     ) -> None:
         """Use ``open_plant``."""
         self.filtering = filtering
@@ -70,6 +78,7 @@ class Plant:
             clock=self._clock,
             randbits=Chance().bits,
             lookup_name=self._lookup_name,
+            bind=bind,
         )
         self.door = Door(self.acceptor, lambda: self.live.local)
         self._pickup = open_pickup(spool, self.door, self.config, bus.emit)
@@ -218,7 +227,7 @@ class Plant:
         metrics.read("paquebot_tls_certificate_not_after_timestamp_seconds", lambda: ends)
 
 
-async def open_plant(config: MtaConfig, options: Options, bus: Bus, metrics: Metrics) -> Plant:
+async def open_plant(config: MtaConfig, options: Options, bus: Bus, metrics: Metrics, bind: Bind) -> Plant:
     """Build everything from the first configuration; nothing accepts or delivers yet.
 
     Raises:
@@ -232,7 +241,7 @@ async def open_plant(config: MtaConfig, options: Options, bus: Bus, metrics: Met
     gauges.read_volume(metrics, options.spool, os.statvfs)
     gauges.set_build(metrics)
     try:
-        return Plant(live, resolver, spool, bus, metrics, filtering)
+        return Plant(live, resolver, spool, bus, metrics, filtering, bind=bind)
     except BaseException:
         await spool.close()
         raise

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from typing import Final
 
+from paquebot_mta.accept.listener import Bind
+from paquebot_mta.accept.sockets import bind
 from paquebot_mta.admin.app import start_worker_socket
 from paquebot_mta.admin.controls import Part, Status
 from paquebot_mta.admin.http import Running
@@ -46,8 +48,9 @@ LAST_GOOD = "config"
 class Worker:
     """Runs until SIGTERM or SIGINT."""
 
-    def __init__(self, options: Options) -> None:
-        """Nothing starts before ``run``."""
+    def __init__(self, options: Options, bind: Bind = bind) -> None:
+        """Nothing starts before ``run``; ``bind`` makes the sockets of listeners."""
+        self._bind = bind
         self._options = options
         self._started_at = time.monotonic()
         self._bus = Bus()
@@ -110,7 +113,7 @@ class Worker:
         self._metrics.resource = config.service.name
         self._output.configure(config.service.logging)
         await asyncio.to_thread(self._options.spool.mkdir, mode=0o700, parents=True, exist_ok=True)
-        self._plant = plant = await open_plant(config, self._options, self._bus, self._metrics)
+        self._plant = plant = await open_plant(config, self._options, self._bus, self._metrics, self._bind)
         try:
             self._output.lost |= plant.filtering.lost()
             await self._open_admin(plant)

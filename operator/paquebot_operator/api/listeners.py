@@ -118,7 +118,10 @@ class Listener(ApiValue, frozen=True, kw_only=True):
     )
 
     name: Annotated[Label, Meta(description="Name, unique in the service; label of metrics and logs.")]
-    address: Annotated[Text, Meta(description="IP address to bind, or unix:/path.")] = "0.0.0.0"  # noqa: S104
+    address: Annotated[
+        Text,
+        Meta(description="IP address, or unix:/path: whoever can reach its folder may connect, and is local."),
+    ] = "0.0.0.0"  # noqa: S104
     port: Annotated[Port | None, Meta(description="TCP port.")] = None
     role: Annotated[
         Literal["MX", "Submission", "LMTP"], Meta(description="The peer: a server, a user's program, an LMTP client.")
