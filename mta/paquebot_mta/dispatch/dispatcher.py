@@ -36,6 +36,8 @@ HASTENED_AT_ONCE = 1_000
 SHORTEST_SLEEP_SECONDS, LONGEST_SLEEP_SECONDS = 0.05, 60.0
 TROUBLED_SLEEP_SECONDS = 0.5
 """Between looks at a queue that can't be written."""
+CLOCK_TOLERANCE_SECONDS = 60.0
+"""Clocks of machines differ; what is this much ahead was not written a moment ago, but by a clock that was wrong."""
 FAULT = Deferred(Reply(451, "Temporary Error", "4.3.0"))
 
 
@@ -171,8 +173,11 @@ class Dispatcher:
 
     def _restore(self, evpid: Evpid, state: EnvelopeState, created_at: float) -> None:
         """Enter a recovered envelope."""
-        self.ages.add(evpid, created_at, attempted=state.attempts > 0)
-        due_at = state.due_at or created_at
+        now = self._clock()
+        self.ages.add(evpid, min(created_at, now), attempted=state.attempts > 0)
+        # Written when the clock was wrong: it is right now, or as wrong as it was.
+        is_of_the_future = max(created_at, state.last_attempt_at) > now + CLOCK_TOLERANCE_SECONDS
+        due_at = now if is_of_the_future else state.due_at or created_at
         if state.suspended:
             self.schedule.hold(evpid, due_at)
         else:

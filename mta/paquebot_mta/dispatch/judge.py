@@ -85,7 +85,7 @@ def _retry_or_expire(
 ) -> Verdict:
     """A deferred envelope stays until its time to live has passed; its last attempt is at that very time."""
     envelope, outcome = attempted.envelope, attempted.outcome
-    expiry = expires_at(message.created_at, envelope.ttl_seconds or queue.ttl_seconds)
+    expiry = expires_at(_age_begins(message, now), envelope.ttl_seconds or queue.ttl_seconds)
     if now >= expiry:
         return _final(envelope, outcome, state, "expired", "failure")
     due_at = min(_due_at(message, outcome, state.attempts, local=local, queue=queue, now=now), expiry)
@@ -101,7 +101,12 @@ def _due_at(message: Message, outcome: Outcome, attempts: int, *, local: bool, q
         return now + max(1.0, outcome.retry_after_seconds)
     quick = local or message.kind == "bounce"
     base = queue.retry.local_base_seconds if quick else queue.retry.base_seconds
-    return next_attempt_at(message.created_at, attempts, base, now)
+    return next_attempt_at(_age_begins(message, now), attempts, base, now)
+
+
+def _age_begins(message: Message, now: float) -> float:
+    """When it was accepted; the clock was wrong then if that is ahead, and its retries must not wait until then."""
+    return min(message.created_at, now)
 
 
 def expiry_reply(last: Reply | None) -> Reply:

@@ -56,15 +56,12 @@ class KeyRing:
     def writer(self, now: float) -> Key | None:
         """The newest key that isn't made in the future, so that it can be handed out before it is used.
 
-        None if nothing is to be sealed.
-
-        Raises:
-            MissingKeyError: something is, but no key may be used yet.
+        If all are, the first of them: it is rather the clock that is wrong, and that must stop no mail. None if nothing
+        is to be sealed.
         """
-        usable = [key for key in self.keys if key.created_at <= now]
-        if self.keys and not usable:
-            raise MissingKeyError("all keys of the queue's key ring are made in the future")
-        return max(usable, key=lambda key: (key.created_at, key.kid), default=None)
+        keys = sorted(self.keys, key=lambda key: (key.created_at, key.kid))
+        usable = [key for key in keys if key.created_at <= now]
+        return next(iter(usable[-1:] or keys), None)
 
 
 def stretch(entries: Iterable[RingKey], volume_id: str, before: KeyRing) -> KeyRing:
@@ -82,11 +79,8 @@ def _secret(entry: RingKey, volume_id: str) -> bytes:
 
 def uses_of(ring: KeyRing, now: float, in_use: Counter[int], locked: Counter[int]) -> list[KeyUse]:
     """Tell of each key that there is or should be, newest first, what it seals; 0 is for what isn't sealed."""
-    try:
-        writer = ring.writer(now)
-        writing = writer.kid if writer else 0
-    except MissingKeyError:
-        writing = -1
+    writer = ring.writer(now)
+    writing = writer.kid if writer else 0
     known = {key.kid: key.created_at for key in ring.keys}
     kids = sorted({*known, *in_use, *locked}, key=lambda kid: (known.get(kid, 0.0), kid), reverse=True)
     return [

@@ -89,11 +89,7 @@ NO_SEAL: Final = Seal(0)
 
 
 def make_seal(header: SegmentHeader, ring: KeyRing, now: float) -> tuple[SegmentHeader, Seal]:
-    """Complete the header of a new segment, sealed by the newest key if there are keys.
-
-    Raises:
-        MissingKeyError: no key may be used.
-    """
+    """Complete the header of a new segment, sealed by the ring's writer if there are keys."""
     key = ring.writer(now)
     if key is None:
         return header, Seal(header.seed, packs=header.version >= VERSION)

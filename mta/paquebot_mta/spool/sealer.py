@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from paquebot_mta.config.key_ring import RingKey, parse_key_ring
 from paquebot_mta.config.service import Queue
 from paquebot_mta.spool.format import VERSION, Kind, SegmentHeader
-from paquebot_mta.spool.keys import KeyRing, MissingKeyError, stretch
+from paquebot_mta.spool.keys import KeyRing, stretch
 from paquebot_mta.spool.packing import Compression, Packer, Packing
 from paquebot_mta.spool.seal import Seal, make_seal, open_seal
 
@@ -62,11 +62,7 @@ class Sealer:
         self.packs = packer.packing != Packing.PLAIN
 
     def seal(self, header: SegmentHeader) -> tuple[SegmentHeader, Seal]:
-        """Complete the header of a new segment.
-
-        Raises:
-            MissingKeyError: keys are wanted, but none may be used.
-        """
+        """Complete the header of a new segment."""
         if self._packs:
             header = replace(header, version=VERSION, compression=int(self.packer.packing))
         return make_seal(header, self.ring, header.created_at)
@@ -81,18 +77,12 @@ class Sealer:
 
     def fits(self, seal: Seal, now: float) -> bool:
         """Whether a segment is sealed as a new one would be at this time."""
-        try:
-            key = self.ring.writer(now)
-        except MissingKeyError:
-            return False
+        key = self.ring.writer(now)
         return seal.kid == (key.kid if key else 0) and (seal.packs or not self._packs)
 
     def replaces(self, kid: int, now: float) -> bool:
         """Whether something sealed by this key (0: not at all) would be sealed by another one now."""
-        try:
-            key = self.ring.writer(now)
-        except MissingKeyError:
-            return False
+        key = self.ring.writer(now)
         return key is not None and key.kid != kid
 
     def pack(self, kind: Kind, payload: bytes) -> tuple[bytes, Packing]:

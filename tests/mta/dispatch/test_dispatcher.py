@@ -18,6 +18,8 @@ from paquebot_mta.spool.options import fault
 from tests.mta.dispatch.plant import DELIVERED, LATER, NEVER, Answer, Scene, always
 from tests.mta.dispatch.samples import envelope, evpid
 
+DAY = 86_400
+
 
 def to(address: str, number: int = 1, action: str = "out") -> Callable[[str], Envelope]:
     def make(msgid: str) -> Envelope:
@@ -200,6 +202,24 @@ async def test_what_a_restart_finds_is_tried_when_it_is_due() -> None:
     assert await again.dispatcher.recover() == 1
     assert again.dispatcher.schedule.state(message.envelopes[0].evpid) == "pending"
     assert again.dispatcher.ages.oldest_unattempted() == message.created_at
+
+
+@pytest.mark.parametrize("accepted_at", ["right", "wrong"])
+async def test_what_was_put_off_by_a_clock_that_was_wrong_is_due_at_the_start(accepted_at: str) -> None:
+    """It waited until the right clock got where the wrong one had been."""
+    async with running(always(LATER)) as scene:
+        message = await scene.queue(to("bob@remote.test"))
+        if accepted_at == "right":
+            await scene.advance(2 * DAY)
+        await scene.settle()
+    again = Scene(always(DELIVERED))
+    again.spool = scene.spool
+    again.dispatcher._spool = scene.spool
+    again.now = scene.now - 2 * DAY
+    assert await again.dispatcher.recover() == 1
+    due_at = again.dispatcher.schedule.due_at(message.envelopes[0].evpid)
+    assert due_at is not None
+    assert due_at <= again.now
 
 
 async def test_recovered_mail_is_loaded_together_and_delivered() -> None:

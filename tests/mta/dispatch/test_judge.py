@@ -76,6 +76,12 @@ def test_an_expiry_says_whether_the_last_word_was_a_server_s(remote: bool, word:
     assert told == Reply(550, f"Envelope expired; last {word}: 451 4.7.1 later", "5.4.7")
 
 
+def test_mail_of_a_clock_that_was_wrong_is_retried_by_the_right_one() -> None:
+    """It was due in the month that its time of acceptance lay ahead, whatever was asked for in between."""
+    state = verdict_of(Deferred(LATER), age=-30 * DAY).result.state
+    assert state.due_at == CREATED - 30 * DAY + 400
+
+
 def test_the_last_attempt_is_at_the_end_of_the_time_to_live() -> None:
     state = EnvelopeState(attempts=28)
     assert verdict_of(Deferred(LATER), age=4 * DAY - 10, state=state).result.state.due_at == CREATED + 4 * DAY
