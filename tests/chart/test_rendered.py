@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.kube.programs import program
 from tests.support.processes import run_command
 
-from .rendering import CASES, CHART, GOLDEN, ROOT, golden, helm, of_kind, render
+from .rendering import CASES, CHART, GOLDEN, ROOT, Manifest, golden, helm, of_kind, render
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("kube_programs")]
+
+LONG_NAMES = {"ConfigMap", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+"""Kinds whose names may have 253 characters."""
 
 
 @pytest.mark.parametrize("chart", ["paquebot", "paquebot-crds"])
@@ -48,6 +52,35 @@ def test_two_releases_share_no_object_but_definitions() -> None:
         return set(zip(kinds, (line for line in lines if line.startswith("  name: ")), strict=False))
 
     assert not names("first") & names("second")
+
+
+@pytest.mark.parametrize("length", [46, 47, 48, 50, 53])
+def test_a_long_release_name_makes_no_name_or_label_too_long(length: int) -> None:
+    """Helm allows 53; a Service's name, a Job's and a label's value have at most 63 (RFC 1035, 2.3.4)."""
+    release = "r" + "-x" * 26
+    for each in _rendered_as(release[:length].rstrip("-")):
+        metadata = each["metadata"]
+        assert each["kind"] in LONG_NAMES or len(metadata["name"]) <= 63, metadata
+        pod = each.get("spec", {}).get("template", {}).get("metadata", {})
+        labels = [*metadata.get("labels", {}).values(), *pod.get("labels", {}).values()]
+        assert not [label for label in labels if len(label) > 63], metadata
+
+
+def test_what_the_default_services_job_names_is_there_whatever_the_release_is_called() -> None:
+    manifests = _rendered_as("r" * 50)
+    job = of_kind(manifests, "Job")
+    name = job["metadata"]["name"]
+    pod = job["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == name
+    assert f"--owner=ConfigMap/{name}" in pod["containers"][0]["args"]
+    for kind in ("ConfigMap", "ServiceAccount", "Role", "RoleBinding"):
+        assert of_kind(manifests, kind, name)["metadata"]["name"] == name
+
+
+def _rendered_as(release: str) -> list[Manifest]:
+    arguments = (*CASES["whole"], "--set", "crds.enabled=false", "--set", "defaultService.enabled=true")
+    printed = helm("template", release, str(CHART), "-n", "mail", *arguments)
+    return [each for each in yaml.safe_load_all(printed.checked().stdout) if each]
 
 
 def test_a_misspelt_value_is_refused() -> None:

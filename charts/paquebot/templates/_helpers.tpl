@@ -13,6 +13,11 @@
 {{- end }}
 {{- end }}
 
+{{/* Of the default service's Job, which is also a label of its pods: 63 characters at most. */}}
+{{- define "paquebot.defaultServiceName" -}}
+{{- printf "%s-default-service" (include "paquebot.fullname" . | trunc 47 | trimSuffix "-") }}
+{{- end }}
+
 {{/* Labels that select the operator's pods; never changed, as a Deployment's selector can't be. */}}
 {{- define "paquebot.selector" -}}
 app.kubernetes.io/name: {{ include "paquebot.name" . }}
