@@ -35,7 +35,7 @@ def domain(name: str = "example-test", *, meta: Json | None = None, **spec: Any)
     base: Json = {
         "serviceRef": {"name": "post", "namespace": "default"},
         "domain": "example.test",
-        "delivery": {"maildir": {"path": "/mail/%{domain}/%{user}"}},
+        "delivery": {"maildir": {"path": "/var/lib/paquebot/mail/%{domain}/%{user}"}},
         "mailboxes": ["alice", "postmaster"],
     }
     return {"apiVersion": API, "kind": "MailDomain", "metadata": metadata(name) | (meta or {}), "spec": base | spec}

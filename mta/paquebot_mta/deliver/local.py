@@ -6,10 +6,12 @@ A content is read on the loop and written by threads, in pieces of at most 256 K
 import asyncio
 import contextlib
 import errno
+import os
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from msgspec import Struct
@@ -17,7 +19,7 @@ from msgspec import Struct
 from paquebot_mta.config.service import OutboundLimits
 from paquebot_mta.deliver import faults
 from paquebot_mta.deliver.capabilities import read_header
-from paquebot_mta.deliver.paths import PathPartError
+from paquebot_mta.deliver.paths import PathPartError, mailbox_path
 from paquebot_mta.deliver.transport import Receipt, Task
 from paquebot_mta.mail.envelope import Envelope
 from paquebot_mta.mail.header import field_values
@@ -72,6 +74,7 @@ class LocalSurroundings(Struct, frozen=True):
         hostname: our name, part of file names.
         clock: seconds since 1970; randbits: for unique names.
         emit: is told of faults of ours.
+        own: folders of ours, as absolute paths: no mailbox lies there, whatever a configuration says.
     """
 
     executor: Executor
@@ -79,6 +82,7 @@ class LocalSurroundings(Struct, frozen=True):
     clock: Callable[[], float]
     randbits: Callable[[int], int]
     emit: Emit | None = None
+    own: tuple[str, ...] = ()
 
 
 class LocalSlots:
@@ -135,8 +139,21 @@ class LocalTransport:
 
         Raises:
             PathPartError: the address can't be a mailbox.
+            OSError: it must not lie there.
         """
         raise NotImplementedError
+
+    def place(self, template: str, envelope: Envelope) -> Path:
+        """Say where an envelope's mailbox lies.
+
+        Raises:
+            PathPartError: the address can't be a mailbox.
+            OSError: the path leads into a folder of ours.
+        """
+        path = Path(mailbox_path(template, envelope))
+        if any(Path(os.path.abspath(path)).is_relative_to(each) for each in self._around.own):
+            raise OSError(errno.EACCES, "a mailbox inside the queue")
+        return path
 
     def guard(self, envelope: Envelope) -> contextlib.AbstractAsyncContextManager[None]:
         """Hold while a copy is written; nothing by default."""

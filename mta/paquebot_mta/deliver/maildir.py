@@ -7,7 +7,7 @@ from typing import Final
 
 from paquebot_mta.config.actions import Maildir
 from paquebot_mta.deliver.local import Box, LocalSlots, LocalSurroundings, LocalTransport
-from paquebot_mta.deliver.paths import PathPartError, checked_part, mailbox_path
+from paquebot_mta.deliver.paths import PathPartError, checked_part
 from paquebot_mta.mail.envelope import Envelope
 from paquebot_mta.mail.header import first_value
 from paquebot_mta.mail.stuffing import LfLines
@@ -27,7 +27,7 @@ class MaildirTransport(LocalTransport):
 
     def open_box(self, envelope: Envelope, reverse_path: str, header: bytes) -> tuple[Box, LfLines]:
         """Choose the folder: junk first, then the sub-address's if that exists, else the inbox."""
-        root = Path(mailbox_path(self._action.path, envelope))
+        root = self.place(self._action.path, envelope)
         folder = JUNK_FOLDER if self._action.junk and is_junk(header) else ""
         return MaildirBox(root, folder, _extension_folder(envelope), self._file_name()), LfLines()
 

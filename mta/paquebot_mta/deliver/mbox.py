@@ -32,7 +32,7 @@ class MboxTransport(LocalTransport):
 
     def open_box(self, envelope: Envelope, reverse_path: str, header: bytes) -> tuple[Box, "MboxLines"]:
         """Append to the envelope's file."""
-        path = Path(mailbox_path(self._action.path, envelope))
+        path = self.place(self._action.path, envelope)
         return MboxBox(path, separator(reverse_path, self._around.clock())), MboxLines()
 
     def guard(self, envelope: Envelope) -> contextlib.AbstractAsyncContextManager[None]:

@@ -41,12 +41,14 @@ class Ground:
         executor: threads for maildirs and mboxes.
         network: routes with their penalties, and counts of connections.
         local_addresses: addresses we are reached at, so that mail is never sent to ourselves.
+        own: folders of ours, absolute: no mailbox lies there.
     """
 
     executor: Executor
     network: Network
     local_addresses: Callable[[], frozenset[str]]
     emit: Emit
+    own: tuple[str, ...] = ()
 
 
 def build_outbound(live: Live, resolver: Resolver, ground: Ground) -> Outbound:
@@ -62,7 +64,7 @@ def build_outbound(live: Live, resolver: Resolver, ground: Ground) -> Outbound:
         emit=ground.emit,
     )
     slots = LocalSlots(limits)
-    around = LocalSurroundings(ground.executor, service.hostname, time.time, secrets.randbits, ground.emit)
+    around = LocalSurroundings(ground.executor, service.hostname, time.time, secrets.randbits, ground.emit, ground.own)
     courier = Courier(
         routes=router,
         relays=RelayDesk(pool, lambda: live),

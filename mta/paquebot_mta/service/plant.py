@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Literal
 
 from paquebot_mta.accept.listener import Acceptor, Bind
@@ -26,7 +27,7 @@ from paquebot_mta.schedule.due import Schedule
 from paquebot_mta.service import gauges
 from paquebot_mta.service.addresses import machine_addresses
 from paquebot_mta.service.door import Door
-from paquebot_mta.service.filtering import Filtering
+from paquebot_mta.service.filtering import FOLDER, Filtering
 from paquebot_mta.service.live import Live, build_live
 from paquebot_mta.service.lookups import tell_lookups
 from paquebot_mta.service.offline import open_pickup
@@ -40,6 +41,8 @@ from paquebot_mta.telemetry.metrics import Metrics
 
 DISK_THREADS = 16
 """For maildirs and mboxes; apart from the spool's threads, so that a slow mail store never holds up a commit."""
+OWN_FOLDERS = ("v1", "config", FOLDER)
+"""On the queue volume: the queue, the last good configuration, what filters keep."""
 
 
 class Plant:
@@ -54,6 +57,7 @@ class Plant:
         metrics: Metrics,
         filtering: Filtering,
         *,
+        own: tuple[str, ...],
         bind: Bind,
     ) -> None:
         """Use ``open_plant``."""
@@ -63,7 +67,7 @@ class Plant:
         self._resolver, self._bus, self._metrics = resolver, bus, metrics
         self._executor = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="mailbox")
         self._network = Network(bus.emit, time.monotonic)
-        self._ground = Ground(self._executor, self._network, machine_addresses, bus.emit)
+        self._ground = Ground(self._executor, self._network, machine_addresses, bus.emit, own)
         self._outbound = build_outbound(live, resolver, self._ground)
         self._retired: list[Outbound] = []
         self._running: asyncio.Task[None] | None = None
@@ -227,6 +231,11 @@ class Plant:
         metrics.read("paquebot_tls_certificate_not_after_timestamp_seconds", lambda: ends)
 
 
+def _own(volume: Path) -> tuple[str, ...]:
+    """What is ours on the queue volume; mailboxes may lie beside it."""
+    return tuple(os.path.realpath(volume / name) for name in OWN_FOLDERS)
+
+
 async def open_plant(config: MtaConfig, options: Options, bus: Bus, metrics: Metrics, bind: Bind) -> Plant:
     """Build everything from the first configuration; nothing accepts or delivers yet.
 
@@ -241,7 +250,7 @@ async def open_plant(config: MtaConfig, options: Options, bus: Bus, metrics: Met
     gauges.read_volume(metrics, options.spool, os.statvfs)
     gauges.set_build(metrics)
     try:
-        return Plant(live, resolver, spool, bus, metrics, filtering, bind=bind)
+        return Plant(live, resolver, spool, bus, metrics, filtering, own=_own(options.spool), bind=bind)
     except BaseException:
         await spool.close()
         raise

@@ -8,6 +8,7 @@ from paquebot_operator.compile import names
 from paquebot_operator.compile.credentials import check_relay_login
 from paquebot_operator.compile.filter_refs import compile_observers
 from paquebot_operator.compile.scope import Scope
+from paquebot_operator.compile.tenancy import REASON, path_faults
 
 SMTP_PORT = 25
 SUBMISSIONS_PORT = 465  # RFC 8314, 7.3
@@ -15,8 +16,18 @@ _PLACEHOLDER = re.compile(r"%\{(?:user|domain|extension)\}")
 _LMTP = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>[0-9]{1,5})")
 
 
-def compile_action(delivery: Delivery, path: str, scope: Scope) -> contract.Action:
-    """Compile one action; what is wrong goes into the scope's report."""
+def compile_action(delivery: Delivery, path: str, scope: Scope, *, guest: bool = False) -> contract.Action:
+    """Compile one action; what is wrong goes into the scope's report.
+
+    ``guest``: it is for pods of another namespace.
+    """
+    action = _action(delivery, path, scope)
+    for field, reason in path_faults(action, guest=guest) if not scope.objects.local else ():
+        scope.report.refuse(REASON, f"{path}.{field}", reason)
+    return action
+
+
+def _action(delivery: Delivery, path: str, scope: Scope) -> contract.Action:
     relay, lmtp, maildir, mbox = delivery.relay, delivery.lmtp, delivery.maildir, delivery.mbox
     return contract.Action(
         relay=_relay(relay, f"{path}.relay", scope) if relay is not None else None,

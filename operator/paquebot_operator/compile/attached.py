@@ -17,6 +17,7 @@ from paquebot_operator.compile.last_good import LastGood, Used
 from paquebot_operator.compile.objects import ObjectKey, Objects, key_of, service_of
 from paquebot_operator.compile.scope import Scope, Sought
 from paquebot_operator.compile.tables import Kept, Tables
+from paquebot_operator.compile.tenancy import is_guest, may_keep
 
 REVISION_DIGITS = 16
 
@@ -102,7 +103,7 @@ def attach(
         elif unit.allowed and last is not None:
             broken.append(unit)
     for unit in broken:
-        _keep(attached, unit, last)
+        _keep(attached, unit, last, objects)
     return attached
 
 
@@ -163,10 +164,13 @@ def _use(
     attached.entries[key_of(unit.source)] = domain.name, unit.revision or revision_of(domain, used.tables)
 
 
-def _keep(attached: Attached, unit: Unit, last: LastGood | None) -> None:
+def _keep(attached: Attached, unit: Unit, last: LastGood | None, objects: Objects) -> None:
     key = key_of(unit.source)
     entry = last.entry(unit.name, key) if last is not None else None
     if last is None or entry is None:
         return
-    _use(attached, unit, entry, last.used_by(entry))
+    used = last.used_by(entry)
+    if not objects.local and not may_keep(entry, used, guest=is_guest(unit.source)):
+        return
+    _use(attached, unit, entry, used)
     attached.kept.add(key)

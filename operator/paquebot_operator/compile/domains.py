@@ -15,6 +15,7 @@ from paquebot_operator.compile.filter_refs import compile_domain_refs
 from paquebot_operator.compile.objects import ObjectKey, key_of
 from paquebot_operator.compile.scope import Scope
 from paquebot_operator.compile.targets import compile_aliases, compile_targets, warn_unknown
+from paquebot_operator.compile.tenancy import REASON, guest_filter_fault, is_guest
 
 LAST = "9999"
 
@@ -50,11 +51,12 @@ def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
     spec, report = claim.source.spec, claim.report
     if report.refused():
         return None
+    guest = is_guest(claim.source) and not scope.objects.local
     places = enumerate(spec.mailboxes)
     boxes = {names.local_part(box, claim.name, f"spec.mailboxes[{place}]", report) for place, box in places}
     domain = Domain(
         name=claim.name,
-        delivery=compile_action(spec.delivery, "spec.delivery", scope),
+        delivery=compile_action(spec.delivery, "spec.delivery", scope, guest=guest),
         mailboxes=tuple(sorted(boxes)),
         mailbox_table=scope.table(spec.mailbox_table_ref, "spec.mailboxTableRef", "userinfo"),
         accept_any_mailbox=spec.accept_any_mailbox,
@@ -62,7 +64,7 @@ def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
         alias_table=scope.table(spec.alias_table_ref, "spec.aliasTableRef", "alias"),
         catch_all=compile_targets(spec.catch_all, claim.name, "spec.catchAll", report),
         delimiter=spec.sub_address_delimiter,
-        filters=_filters(claim, scope),
+        filters=_filters(claim, scope, guest=guest),
     )
     warn_unknown(domain, report)
     if not report.refused():
@@ -70,15 +72,14 @@ def compile_domain(claim: Claim, scope: Scope) -> Domain | None:
     return None if report.refused() else domain
 
 
-def _filters(claim: Claim, scope: Scope) -> tuple[str, ...]:
-    """Filters of a domain; a program would run in the pods of the service, which are not everybody's."""
+def _filters(claim: Claim, scope: Scope, *, guest: bool) -> tuple[str, ...]:
+    """Filters of a domain; what a guest's would do in the pods of the service is not everybody's."""
     spec, path = claim.source.spec, "spec.filterRefs"
     found = compile_domain_refs(spec.filter_refs, path, scope)
-    own = claim.source.metadata.namespace
-    programs = any(isinstance(each.kind, Process) for each in scope.used_filters.values())
-    if programs and (spec.service_ref.namespace or own) != own and not scope.objects.local:
-        message = "a program runs in the pods of the MailService: name one from a MailDomain of its namespace"
-        claim.report.refuse("ProgramNotAllowed", path, message)
+    for each in scope.used_filters.values() if guest else ():
+        if reason := guest_filter_fault(each):
+            is_program = isinstance(each.kind, Process)
+            claim.report.refuse("ProgramNotAllowed" if is_program else REASON, path, reason)
     return found
 
 

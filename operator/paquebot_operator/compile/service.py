@@ -50,6 +50,11 @@ class Compiled:
     kept: frozenset[ObjectKey] = frozenset()
     sought: frozenset[Sought] = frozenset()
 
+    @property
+    def owners(self) -> Mapping[str, ObjectKey]:
+        """The MailDomain that each domain comes from."""
+        return {name: key for key, (name, _) in self.entries.items()}
+
 
 def compile_service(
     objects: Objects, key: ObjectKey, *, now: datetime, last: LastGood | None = None, memory: Memory | None = None

@@ -171,10 +171,11 @@ class ServiceLoop:
         config = compiled.config or (state.last.config if state.last is not None else None)
         if state.service is None or config is None:
             return []
+        owners = compiled.owners if compiled.config is not None or state.last is None else state.last.owners
         context = Context(
             image=settings.image,
             operator_namespace=settings.namespace,
-            egress=await asyncio.to_thread(egress_of, config),
+            egress=await asyncio.to_thread(egress_of, config, owners),
             programs=programs_of(config, self._parts.store.filters.items()),
             has_pod_monitors=serves(POD_MONITORS.plural),
             has_prometheus_rules=serves(PROMETHEUS_RULES.plural),
@@ -194,7 +195,7 @@ class ServiceLoop:
         if written.trouble is not None:
             state.troubles = (written.trouble, *state.troubles)
             return 0
-        state.last = LastGood(compiled.config, {name: key for key, (name, _) in compiled.entries.items()})
+        state.last = LastGood(compiled.config, compiled.owners)
         self._want(compiled.config.digest, compiled, since if written.count else None)
         size = sum(len(content) for content in compiled.files.values())
         self._parts.metrics.config(self._key, size, written.count)

@@ -9,7 +9,7 @@ from paquebot_mta.config.filters import Filter, Greylist, Kind, Milter, Rspamd
 from paquebot_operator.desired import egress_of
 from paquebot_operator.desired.context import Egress
 from paquebot_operator.desired.network_policy import network_policy
-from tests.operator.builders import Json, compiled, domain, service
+from tests.operator.builders import API, Json, compiled, domain, metadata, service
 from tests.operator.desired.services import CONTEXT, RICH_CONTEXT, listener, mail_service
 
 
@@ -60,9 +60,9 @@ def test_the_policy_can_be_turned_off() -> None:
 def test_where_mail_goes_is_read_from_the_configuration(host: str) -> None:
     lmtp = {"lmtp": {"destination": f"{host}:2424"}}
     smarthost = {"name": "out", "relay": {"host": "relay.example.test", "port": 2587}}
-    config = compiled(service(actions=[smarthost]), domain(delivery=lmtp)).config
-    assert config is not None
-    assert egress_of(config) == Egress(ports=(25, 2424, 2587), namespaces=("mailboxes",))
+    result = compiled(service(actions=[smarthost]), domain(delivery=lmtp))
+    assert result.config is not None
+    assert egress_of(result.config, result.owners) == Egress(ports=(25, 2424, 2587), namespaces=("mailboxes",))
 
 
 def test_filters_that_ask_somebody_may_reach_them() -> None:
@@ -75,12 +75,35 @@ def test_filters_that_ask_somebody_may_reach_them() -> None:
         "grey": Greylist(store="redis://:secret@valkey.checks.svc/0"),
         "alone": Greylist(),
     }
-    filters = {name: Filter(kind=kind) for name, kind in kinds.items()}
+    filters = {f"default/{name}": Filter(kind=kind) for name, kind in kinds.items()}
     asked = structs.replace(config, service=structs.replace(config.service, filters=filters))
-    assert egress_of(asked) == Egress(ports=(25, 6379, 8891, 11333), namespaces=("checks", "signing"))
+    assert egress_of(asked, {}) == Egress(ports=(25, 6379, 8891, 11333), namespaces=("checks", "signing"))
 
 
 def test_unix_sockets_and_maildirs_need_no_way_out() -> None:
     config = compiled(service(), domain(delivery={"lmtp": {"destination": "unix:/run/lmtp"}})).config
     assert config is not None
-    assert egress_of(config) == Egress(ports=(25,))
+    assert egress_of(config, {}) == Egress(ports=(25,))
+
+
+def guests(*documents: Json) -> Egress:
+    """Where pods of the namespace ``default`` may send for domains and filters of ``tenant``."""
+    result = compiled(service(allowedDomains={"namespaces": {"from": "All"}}), *documents)
+    assert result.config is not None
+    assert result.config.domains
+    return egress_of(result.config, result.owners)
+
+
+def test_a_guest_opens_its_own_namespace_and_of_others_only_the_port() -> None:
+    tenant = metadata("guest", "tenant")
+    own = {"lmtp": {"destination": "dovecot.tenant.svc:24"}}
+    other = {"lmtp": {"destination": "etcd.kube-system.svc:2379"}}
+    assert guests(domain(meta=tenant, delivery=own)) == Egress(ports=(24, 25), namespaces=("tenant",))
+    assert guests(domain(meta=tenant, delivery=other)) == Egress(ports=(25, 2379))
+
+
+def test_a_guests_filter_opens_only_the_port_of_another_namespace() -> None:
+    milter = {"milter": {"address": "etcd.kube-system.svc:2379"}}
+    asked = {"apiVersion": API, "kind": "MailFilter", "metadata": metadata("asked", "tenant"), "spec": milter}
+    guest = domain(meta=metadata("guest", "tenant"), delivery={"discard": {}}, filterRefs=[{"name": "asked"}])
+    assert guests(guest, asked) == Egress(ports=(25, 2379))

@@ -72,7 +72,7 @@ def test_the_welcome_has_places_and_lines_to_copy(tmp_path: Path) -> None:
     text = "\n".join(welcome(build(tmp_path / "m", state, None, NOW), state, "127.0.0.1:9025"))
     assert "0.0.0.0:2525" in text
     assert "send --server 0.0.0.0:2525 --to alice@example.test" in text
-    assert "cat /mail/example.test/alice/new/*" in text
+    assert "cat /var/lib/paquebot/mail/example.test/alice/new/*" in text
 
 
 def test_signals_reach_the_child_and_its_exit_code_comes_back() -> None:
