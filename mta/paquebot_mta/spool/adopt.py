@@ -12,14 +12,14 @@ two that had claimed each other would else wait for each other for ever.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from paquebot_mta.mail.ids import RandomBits
-from paquebot_mta.spool.committer import LostOwnershipError
+from paquebot_mta.spool.committer import FULL, LostOwnershipError
 from paquebot_mta.spool.disk import Disk, read_file, write_file
-from paquebot_mta.spool.forest import Owners, root_of
+from paquebot_mta.spool.forest import UNKNOWN, Owners, root_of
 from paquebot_mta.spool.format import MAX_INCARNATION_BYTES
 from paquebot_mta.spool.graves import Graves, claims_of
 from paquebot_mta.spool.incarnation import is_proven_dead
@@ -40,6 +40,7 @@ class Adopter:
         still_ours: reads our own block from the volume.
         served: incarnations whose mail we deliver already.
         locked: knows what our keys don't open.
+        barred: directories of which something could not be read at the last look, and why.
     """
 
     disk: Disk
@@ -51,23 +52,39 @@ class Adopter:
     still_ours: Callable[[], bool]
     served: Callable[[], Collection[str]]
     locked: Locked
+    barred: dict[str, str] = field(default_factory=dict)
 
     def survey(self) -> Owners:
         """Read the blocks of all incarnations from a fresh listing; those that lead to a buried one lead further.
 
         Raises:
-            OSError: the volume is out of order: nobody is judged by what can't be read.
+            OSError: the volume is out of order: our own block, or the list, can't be read.
         """
         return self._past_graves(self._read())
 
     def _read(self) -> dict[str, Owner | None]:
         names = [name for name in self.disk.names(self.layout.at("pods")) if is_incarnation(name)]
-        return {name: read_owner(self.disk, self._block(name)) for name in names}
+        self.barred.clear()
+        return {name: self._owner(name) for name in names}
+
+    def _owner(self, name: str) -> Owner | None:
+        """The block of one; a single one that can't be read must not keep us from all others."""
+        try:
+            return read_owner(self.disk, self._block(name))
+        except OSError as error:
+            if name == self.incarnation:
+                raise
+            self.bar(name, error)
+            return UNKNOWN
+
+    def bar(self, name: str, error: OSError) -> None:
+        """Note that something of a directory can't be read now."""
+        self.barred[name] = error.strerror or type(error).__name__
 
     def _past_graves(self, owners: Mapping[str, Owner | None]) -> Owners:
         found = dict(owners)
         for name, owner in owners.items():
-            if owner is not None and owner.owner not in owners:
+            if owner is not None and owner is not UNKNOWN and owner.owner not in owners:
                 heir = self._heir(owner.owner, owners)
                 if heir:
                     found[name] = replace(owner, owner=heir)
@@ -156,23 +173,36 @@ class Adopter:
         A chain must not depend on a directory that goes before the ones behind it.
 
         Raises:
+            LostOwnershipError: we were taken over ourselves.
             OSError: the volume is out of order; the next call goes on.
         """
         blocks = self._read()
         served, taken = frozenset(self.served()), []
         for name in self._ours(self._past_graves(blocks)):
-            owner = blocks[name]
-            with suppress(FileNotFoundError):  # it was buried meanwhile
-                if owner is None or owner.owner != self.incarnation:
-                    self._fence(name, 1 + (owner.epoch if owner else 0))
-                if name not in served:
-                    taken.append(self._home(name))
+            home = self._gathered(name, blocks[name], is_served=name in served)
+            if home is not None:
+                taken.append(home)
         return taken
+
+    def _gathered(self, name: str, owner: Owner | None, *, is_served: bool) -> Home | None:
+        """One that leads to us, if it is to be served; if the volume gives it out only in part, it is read later."""
+        try:
+            if not self.disk.exists(self.layout.home(name)):
+                return None
+            if owner is None or owner.owner != self.incarnation:
+                self._fence(name, 1 + (owner.epoch if owner else 0))
+            return None if is_served else self._home(name)
+        except FileNotFoundError:
+            return None  # it was buried meanwhile
+        except OSError as error:
+            if isinstance(error, LostOwnershipError) or error.errno in FULL:
+                raise
+            self.bar(name, error)
+            return None if is_served else Home(name, self.layout.home(name), False, proven=False, unlisted=True)
 
     def _ours(self, owners: Owners) -> Iterator[str]:
         for name in owners:
-            leads_to_us = name != self.incarnation and root_of(name, owners) == self.incarnation
-            if leads_to_us and self.disk.exists(self.layout.home(name)):
+            if name != self.incarnation and root_of(name, owners) == self.incarnation:
                 yield name
 
     def _home(self, name: str) -> Home:

@@ -6,11 +6,14 @@ taken over all that leads to it: one block fences the whole group.
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from typing import Final
 
 from paquebot_mta.spool.owner import Owner
 
 Owners = Mapping[str, Owner | None]
-"""The block of each incarnation by name; None if it can't be read."""
+"""The block of each incarnation by name; None if there is none, or it is damaged."""
+UNKNOWN: Final = Owner("", beat=-1)
+"""Stands for a block that the volume doesn't give out now: a root of which nobody can say whether it lives."""
 
 
 def root_of(name: str, owners: Owners) -> str:

@@ -40,7 +40,7 @@ class Locked:
         """Whether something of a root's group can't be opened. It is looked at once for each key ring.
 
         Raises:
-            OSError: the volume is out of order.
+            OSError: the root can't be listed, or the volume is out of order.
         """
         ring = self._sealer.ring
         known = self._roots.get(root)
@@ -48,7 +48,11 @@ class Locked:
             return True
         lacking = Lacking()
         for name in group:
-            lacking += self._look(name)
+            try:
+                lacking += self._look(name)
+            except OSError:
+                if name == root:
+                    raise  # somebody else may read it; of a member, who takes the others waits until it can
         if lacking:
             self._roots = {**self._roots, root: (ring, lacking)}
         else:

@@ -78,7 +78,8 @@ class JournalParts:
         readers: for contents and envelopes; ``beating``, ``watching``: for our beat and those of others, so that
             neither waits for anything else; ``files`` for everything else that is slow.
         sharing: directories in the making that are handed on to others.
-        told_locked: roots of which it was said that they wait for a key.
+        told_locked: roots of which it was said that they wait for a key; ``told_barred``: directories of which it was
+            said that they can't be read.
         found: what was adopted, until someone asks for it; ``arrived`` is set when there is more.
     """
 
@@ -111,6 +112,7 @@ class JournalParts:
     counts: Counts
     sharing: set[str] = field(default_factory=set)
     told_locked: frozenset[str] = frozenset()
+    told_barred: frozenset[str] = frozenset()
     found: list[Found] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)

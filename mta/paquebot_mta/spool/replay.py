@@ -127,13 +127,9 @@ class Replay:
         """Whether what is read now was never read before."""
 
     def run(self) -> Recovered:
-        """Read everything.
-
-        Raises:
-            OSError: a directory can't be listed; nothing was changed.
-        """
+        """Read everything that can be read."""
         for home in self._result.homes:
-            for name in self._disk.names(home.path):
+            for name in self._names(home):
                 segment_id = parse_segment_name(name)
                 if segment_id is not None:
                     self._read_segment(home, segment_id, name)
@@ -144,6 +140,16 @@ class Replay:
         if self._result.unread:  # it may hold the results of any of them
             self._result.possible_duplicates = sum(found.entry.live for found in self._result.messages)
         return self._result
+
+    def _names(self, home: Home) -> Sequence[str]:
+        try:
+            return self._disk.names(home.path)
+        except FileNotFoundError:
+            return ()  # it was buried meanwhile
+        except OSError:
+            home.unlisted = not self._again  # what was read before is served all the same
+            self._result.held += home.unlisted
+            return ()
 
     def _read_segment(self, home: Home, segment_id: int, name: str) -> None:
         known = home.segments.get(segment_id)
@@ -331,6 +337,7 @@ class Replay:
             home: [*home.segments.values(), *(each for each in new if each.home is home)] for home in self._result.homes
         }
         held = {segment.home.incarnation for segments in homes.values() for segment in segments if segment.held}
+        held |= {home.incarnation for home in homes if home.unlisted}
         before = len(self._result.messages)
         self._result.messages = leave_unconfirmed(homes, self._result.messages, self._doubtful | held)
         self._result.torn += before - len(self._result.messages)

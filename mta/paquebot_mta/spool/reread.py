@@ -28,9 +28,22 @@ def keep_together(homes: Sequence[Home]) -> None:
         home.kin = kin
 
 
-def is_readable(disk: Disk, sealer: Sealer, unread: Iterable[Segment]) -> bool:
-    """Whether something can be read now that could not be. Blocks."""
-    return any(_is_readable(disk, sealer, segment) for segment in unread)
+def is_readable(disk: Disk, sealer: Sealer, homes: Iterable[Home]) -> bool:
+    """Whether something of these can be read now that could not be. Blocks."""
+    return any(
+        _is_listed(disk, home) if home.unlisted else any(_is_readable(disk, sealer, each) for each in unread_of(home))
+        for home in homes
+    )
+
+
+def _is_listed(disk: Disk, home: Home) -> bool:
+    try:
+        disk.names(home.path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _is_readable(disk: Disk, sealer: Sealer, segment: Segment) -> bool:
@@ -50,16 +63,16 @@ def _is_readable(disk: Disk, sealer: Sealer, segment: Segment) -> bool:
     return True
 
 
-def unread_of(homes: Iterable[Home]) -> list[Segment]:
-    """What could not be read so far."""
-    return [segment for home in homes for segment in home.segments.values() if segment.unread]
+def unread_of(home: Home) -> list[Segment]:
+    """Files that could not be read so far."""
+    return [segment for segment in tuple(home.segments.values()) if segment.unread]
 
 
 def shadows_of(homes: Iterable[Home]) -> list[Home]:
     """What is known of some directories, to be read without touching what is served from them."""
     shadows = []
     for home in homes:
-        shadow = Home(home.incarnation, home.path, home.own, proven=home.proven)
+        shadow = Home(home.incarnation, home.path, home.own, proven=home.proven, unlisted=home.unlisted)
         known = [segment.segment_id for segment in home.segments.values() if not segment.unread]
         shadow.segments = {segment_id: Segment(shadow, segment_id, sealed=True) for segment_id in known}
         shadows.append(shadow)
@@ -67,14 +80,14 @@ def shadows_of(homes: Iterable[Home]) -> list[Home]:
 
 
 def read_anew(disk: Disk, layout: Layout, sealer: Sealer, shadows: Sequence[Home]) -> Recovered | None:
-    """Replay all logs. None if something that was read before can't be read now: nobody can tell what waits. Blocks.
-
-    Raises:
-        OSError: a directory can't be listed.
-    """
+    """Replay all logs. None if something that was read before can't be read now: nobody can tell what waits. Blocks."""
     known = [segment for shadow in shadows for segment in shadow.segments.values()]
+    listed = [shadow for shadow in shadows if not shadow.unlisted]
+    for shadow in shadows:
+        shadow.unlisted = False
     recovered = Replay(disk, layout, sealer, shadows).run()
-    return None if any(segment.unread for segment in known) else recovered
+    missed = any(segment.unread for segment in known) or any(shadow.unlisted for shadow in listed)
+    return None if missed else recovered
 
 
 def take_in(homes: Iterable[Home], recovered: Recovered) -> None:
@@ -85,6 +98,7 @@ def take_in(homes: Iterable[Home], recovered: Recovered) -> None:
         home = by_name.get(shadow.incarnation)
         if home is not None:
             real |= {each: home.segments[each.segment_id] for each in _known(shadow, home)}
+            home.unlisted = shadow.unlisted
             new = [segment for segment in recovered.segments if segment.home is shadow]
             _give_up(home, {segment.segment_id for segment in new})
             real |= {segment: _entered(home, segment) for segment in new}
@@ -105,7 +119,7 @@ def _known(shadow: Home, home: Home) -> list[Segment]:
 
 def _give_up(home: Home, found: Collection[int]) -> None:
     """Files that were unread and are gone hold nothing back."""
-    for segment in unread_of([home]):
+    for segment in unread_of(home):
         if segment.segment_id not in found:
             segment.held = segment.unread = False
 
@@ -123,6 +137,8 @@ def _pin(real: Mapping[Segment, Segment], new: set[Segment]) -> None:
     """What holds results about new segments, and what these hold results about, is known only now."""
     for shadow, segment in real.items():
         pins = tuple(shadow.pins)
+        if segment is shadow:
+            segment.pins.clear()
         segment.pin(real[each] for each in pins if each in real and (each in new or shadow in new))
 
 

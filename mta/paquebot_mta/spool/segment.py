@@ -42,6 +42,7 @@ class Home:
         last_beat_at: when its owner was seen alive last (monotonic seconds), until its first delivery was reported.
         confirmed: ids that CONFIRMED names, and where, as long as an ACCEPT of theirs may yet be found;
             ``unconfirmed``: messages that are left, as long as that record may yet be found (see ``together``).
+        unlisted: nobody knows what is in it, as it could not be listed so far.
         kin: those that were taken over with it, itself too, while something of one of them is unread (see ``reread``).
     """
 
@@ -57,12 +58,13 @@ class Home:
     segments: dict[int, "Segment"] = field(default_factory=dict)
     confirmed: dict[Msgid, "Segment"] = field(default_factory=dict)
     unconfirmed: dict[Msgid, "Found"] = field(default_factory=dict)
+    unlisted: bool = False
     kin: Sequence["Home"] = ()
 
     @property
     def unread(self) -> bool:
         """Whether some of it could not be read so far."""
-        return any(segment.unread for segment in tuple(self.segments.values()))
+        return self.unlisted or any(segment.unread for segment in tuple(self.segments.values()))
 
     @property
     def needed(self) -> bool:

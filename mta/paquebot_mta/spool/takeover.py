@@ -6,7 +6,7 @@ ourselves still; only then is any of the mail served.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
@@ -27,7 +27,6 @@ from paquebot_mta.spool.reread import (
     served_of,
     shadows_of,
     take_in,
-    unread_of,
 )
 from paquebot_mta.spool.segment import Home, NewRecord, Segment
 from paquebot_mta.spool.share import hand_on, split
@@ -43,22 +42,26 @@ async def adopt_at_start(parts: JournalParts) -> None:
     """Take over whoever is known to be dead, one after the other, and tell what was found.
 
     Raises:
-        OSError, SpoolError: the volume is out of order.
+        LostOwnershipError: we were taken over ourselves.
+        OSError: the volume is out of order.
     """
     groups: list[Recovered] = []
-    while more := await _adopt_all(parts):
+    failed = set[str]()
+    while more := await _adopt_all(parts, failed):
         groups += more  # what dead adopters had claimed can be taken after them
     _tell_locked(parts)
+    _tell_barred(parts)
+    _tell_failed(parts, failed)
     if groups:
         parts.found.sort(key=lambda found: found.created_at)
         _announce(parts, groups)
         parts.janitor.sweep_soon()
 
 
-async def _adopt_all(parts: JournalParts) -> Sequence[Recovered]:
+async def _adopt_all(parts: JournalParts, failed: set[str]) -> Sequence[Recovered]:
     groups: list[Recovered] = []
     for dead in await _in_watch(parts, partial(parts.watcher.look, start=True)):
-        recovered = await _take(parts, dead, start=True)
+        recovered = await _alone(_take(parts, dead, start=True), failed)
         if recovered is not None:
             groups.append(recovered)
             await asyncio.sleep(parts.options.claim_pause_seconds)
@@ -67,33 +70,52 @@ async def _adopt_all(parts: JournalParts) -> Sequence[Recovered]:
 
 async def watch(parts: JournalParts) -> None:
     """Look after the others until the end: take over the dead, and look for late records of those before."""
-    told = ""
+    told = set[str]()
     while not parts.circuit.lost:
         await asyncio.sleep(parts.watcher.pause_seconds())
+        failed = set[str]()
         try:
-            await _look(parts)
-            told = ""
-        except (OSError, SpoolError) as error:
-            if isinstance(error, LostOwnershipError):
-                parts.circuit.observe(error)
-            elif str(error) != told:
-                told = str(error)
-                parts.notify(Notice(level="warning", event="queue.adoption-failed", details={"cause": told}))
+            await _alone(_look(parts, failed), failed)
+        except LostOwnershipError as error:
+            parts.circuit.observe(error)
+        _tell_failed(parts, failed - told)
+        told = failed
 
 
-async def _look(parts: JournalParts) -> None:
+async def _alone(step: Awaitable[_T], failed: set[str]) -> _T | None:
+    """Do one thing of many: what is wrong with it must not keep us from the others. It is tried again.
+
+    Raises:
+        LostOwnershipError: we were taken over ourselves.
+    """
+    try:
+        return await step
+    except LostOwnershipError:
+        raise
+    except (OSError, SpoolError) as error:
+        failed.add(str(error))
+        return None
+
+
+async def _look(parts: JournalParts, failed: set[str]) -> None:
+    """Look once.
+
+    Raises:
+        OSError: the volume is out of order.
+    """
     for dead in await _in_watch(parts, parts.watcher.look):
-        recovered = await _take(parts, dead)
+        recovered = await _alone(_take(parts, dead), failed)
         if recovered is not None:
             _tell_adopted(parts, dead, recovered)
     _tell_locked(parts)
-    inherited = await _take(parts, _INHERITED)
+    inherited = await _alone(_take(parts, _INHERITED), failed)
     if inherited is not None:
         _tell_adopted(parts, _INHERITED, inherited)
-    await _read_again(parts)
+    await _alone(_read_again(parts), failed)
     for home in await _in_watch(parts, parts.watcher.to_rescan, tuple(parts.homes)):
         late = await _in_watch(parts, Replay(parts.disk, parts.layout, parts.sealer, [home], again=True).run)
         await _take_late(parts, home, late)
+    _tell_barred(parts)
 
 
 async def _in_watch(parts: JournalParts, work: Callable[..., _T], *arguments: object) -> _T:
@@ -113,7 +135,7 @@ async def _take(parts: JournalParts, dead: Dead, *, start: bool = False) -> Reco
     counts = parts.counts
     counts.generation = max(counts.generation, 1 + recovered.generation)
     parts.compactor.generation = counts.generation
-    if recovered.messages or any(segment.held for segment in recovered.segments):
+    if recovered.messages or recovered.held:
         await _log_adoption(parts, recovered.segments)
     counts.possible_duplicates += recovered.possible_duplicates
     counts.corrupt += recovered.corrupt
@@ -214,7 +236,7 @@ async def _take_late(parts: JournalParts, home: Home, late: Recovered) -> None:
 
 async def _read_again(parts: JournalParts) -> None:
     """Take in what could not be read before, once it can be."""
-    unread = unread_of(parts.homes)
+    unread = [home for home in parts.homes if home.unread]
     if not unread or not await _in_watch(parts, is_readable, parts.disk, parts.sealer, unread):
         return
     served, shadows = served_of(parts.index), shadows_of(parts.homes)
@@ -283,6 +305,21 @@ def _tell_locked(parts: JournalParts) -> None:
         }
         parts.notify(Notice(level="error", event="queue.key-missing", details=details))
     parts.told_locked = frozenset(roots)
+
+
+def _tell_barred(parts: JournalParts) -> None:
+    """Say once for each directory that something of it can't be read."""
+    barred = {home.incarnation: "it can't be listed" for home in parts.homes if home.unlisted}
+    barred |= parts.watcher.adopter.barred
+    for name in sorted(barred.keys() - parts.told_barred):
+        details: dict[str, str | int | float | bool] = {"incarnation": name, "cause": barred[name]}
+        parts.notify(Notice(level="error", event="queue.barred", details=details))
+    parts.told_barred = frozenset(barred)
+
+
+def _tell_failed(parts: JournalParts, causes: Iterable[str]) -> None:
+    for cause in sorted(causes):
+        parts.notify(Notice(level="warning", event="queue.adoption-failed", details={"cause": cause}))
 
 
 def _tell_adopted(parts: JournalParts, dead: Dead, recovered: Recovered) -> None:

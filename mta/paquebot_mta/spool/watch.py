@@ -11,9 +11,10 @@ from typing import Final, Literal
 
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.spool.adopt import Adopter
-from paquebot_mta.spool.forest import Owners, rank_of, roots_of
+from paquebot_mta.spool.forest import UNKNOWN, Owners, rank_of, roots_of
 from paquebot_mta.spool.liveness import Liveness
 from paquebot_mta.spool.options import JournalOptions
+from paquebot_mta.spool.owner import Owner
 from paquebot_mta.spool.segment import Home
 
 _ROUNDING_SECONDS: Final = 0.002
@@ -57,7 +58,7 @@ class Watcher:
         """Dead roots whose turn it is, by our place among the living; at a ``start`` all of them, in random order.
 
         Raises:
-            OSError: the blocks can't be read: nobody is judged.
+            OSError: our block, or the list of all, can't be read: nobody is judged.
         """
         self._owners = self.adopter.survey()
         self.liveness.look(self._owners)
@@ -113,9 +114,9 @@ class Watcher:
         """
         now, due = self.monotonic(), []
         for home in homes:
-            if home.own or home.proven or now < home.rescan_at:
+            if home.own or home.proven or home.unlisted or now < home.rescan_at:
                 continue
-            home.proven = self.adopter.is_proven_dead(home.incarnation, self._owners.get(home.incarnation))
+            home.proven = self._is_proven(home.incarnation, self._owners.get(home.incarnation))
             pauses = self.options.rescan_seconds
             home.rescans += 1
             home.rescan_at = now + pauses[min(home.rescans, len(pauses) - 1)]
@@ -130,12 +131,21 @@ class Watcher:
 
     def _reason(self, root: str, start: bool) -> Reason | None:
         owner = self._owners.get(root)
+        if owner is UNKNOWN:
+            return None  # nobody is judged by what can't be read
         if owner is not None and owner.goodbye:
             return "goodbye"
         suspect = start or self.liveness.silent_seconds(root) >= 2 * self.options.beat_seconds
-        if suspect and self.adopter.is_proven_dead(root, owner):
+        if suspect and self._is_proven(root, owner):
             return "lock"
         return "lease" if self.liveness.is_silent(root) else None
+
+    def _is_proven(self, root: str, owner: Owner | None) -> bool:
+        try:
+            return self.adopter.is_proven_dead(root, owner)
+        except OSError as error:
+            self.adopter.bar(root, error)
+            return False
 
     def _is_silent_for_long(self, root: str) -> bool:
         return self.liveness.silent_seconds(root) >= self.options.adopt_after_seconds / 3

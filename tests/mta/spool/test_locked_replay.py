@@ -47,8 +47,8 @@ def test_it_is_held_until_the_key_comes() -> None:
     assert (first.messages, first.held, first.corrupt) == ([], 1, 0)
     (segment,) = at.home.segments.values()
     assert (at.home.unread, segment.held, segment.kid) == (True, True, 1)
-    assert not is_readable(at.volume, Sealer(), [segment])
-    assert is_readable(at.volume, SEALER, [segment])
+    assert not is_readable(at.volume, Sealer(), [at.home])
+    assert is_readable(at.volume, SEALER, [at.home])
     again = read_anew(at.volume, LAYOUT, SEALER, shadows_of([at.home]))
     assert again is not None
     take_in([at.home], again)
