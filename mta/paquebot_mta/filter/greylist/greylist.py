@@ -3,20 +3,23 @@
 A client is known by the domain of the reverse path where it passes SPF for it (large senders try again from another
 address), else by its network. A stranger's recipient and reverse path are remembered with it; if they come again after
 the delay and before they are forgotten, the client is known, for all recipients. Whom our users write to is no
-stranger. Users who are authenticated and local programs never have to wait.
+stranger. Users who are authenticated and local programs never have to wait. What strangers try takes little room: of
+one session so much is remembered, and the store is bounded.
 """
 
 import asyncio
+from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final
 
 from paquebot_mta.config.filters import Greylist, Kind, Phase
 from paquebot_mta.filter.contract import Facts, FilterError
-from paquebot_mta.filter.decisions import PROCEED, Decision, Reject
+from paquebot_mta.filter.decisions import PROCEED, Decision, Disconnect, Reject
 from paquebot_mta.filter.greylist.open_store import open_store
-from paquebot_mta.filter.greylist.store import Store, StoreError
+from paquebot_mta.filter.greylist.store import TRIES, Store, StoreError
 from paquebot_mta.filter.tools import Places, Tools
 from paquebot_mta.filter.watch import WatchedFilter
+from paquebot_mta.mail.ids import SessionId
 from paquebot_mta.mail.outcome import Delivered
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.mailauth.spf import Result, check_spf
@@ -34,6 +37,9 @@ _RENEWALS: Final = 16
 KNOWN_SECONDS: Final = 600
 """So long a client that the store knows isn't looked up again: most mail comes from such, and the store may be far."""
 MAX_KNOWN: Final = 50_000
+MAX_TRIES: Final = 100
+"""So many recipients of a session are told to wait, as many as a message may have (RFC 5321, 4.5.3.1.8)."""
+ENOUGH: Final = Reply(421, "Too many greylisted recipients, please come back later", "4.7.1")
 _MAX_WRITES: Final = 1_000
 """Correspondents that wait to be written down; more at once are let go."""
 
@@ -50,6 +56,7 @@ class GreylistFilter(WatchedFilter):
         self._tools = tools
         self._store = store
         self._known: dict[str, int] = {}
+        self._tries: dict[SessionId, int] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -75,12 +82,16 @@ class GreylistFilter(WatchedFilter):
         try:
             if await self._is_allowed(facts.client_address):
                 return PROCEED
-            wait_seconds = await self._wait(address, facts, parameter.lower())
+            decision = await self._greet(address, facts, parameter.lower())
         except (StoreError, TableError) as error:
             self._watch.doubt()
             raise FilterError(str(error), "table") from error
         self._watch.heard()
-        return PROCEED if wait_seconds <= 0 else Reject(_come_back(wait_seconds))
+        return decision
+
+    def forget(self, session: SessionId) -> None:
+        """Its strangers may try again in another one."""
+        self._tries.pop(session, None)
 
     async def _look(self) -> None:
         """Find out whether the store answers."""
@@ -93,21 +104,24 @@ class GreylistFilter(WatchedFilter):
         table = self._tools.tables().get(self._config.allow) if self._config.allow else None
         return table is not None and await table.check("netaddr", address)
 
-    async def _wait(self, address: IPv4Address | IPv6Address, facts: Facts, recipient: str) -> int:
-        """Give the seconds that are left until a client may come in, 0 for one that is known."""
+    async def _greet(self, address: IPv4Address | IPv6Address, facts: Facts, recipient: str) -> Decision:
+        """Let in who is known; of others remember the try, unless there were so many that it is no mail."""
         now = int(self._tools.wall_clock())
         sender = (facts.reverse_path or "").lower()
         spf = await self._spf(facts, sender)
         client = _client_key(address, sender, facts.helo, spf)
         if await self._is_known(client, now):
-            return 0
+            return PROCEED
         if spf != "fail" and sender and await self._store.find(_correspondent_key(sender), now) is not None:
-            return 0
-        first = await self._store.first_seen(f"try:{client}:{sender}:{recipient}", now, self._config.retry_seconds)
+            return PROCEED
+        if self._tries.get(facts.session, 0) >= MAX_TRIES:
+            return Disconnect(ENOUGH)
+        first = await self._store.first_seen(_try_key(client, sender, recipient), now, self._config.retry_seconds)
         if (left := first + self._config.delay_seconds - now) > 0:
-            return left
+            self._tries[facts.session] = self._tries.get(facts.session, 0) + 1
+            return Reject(_come_back(left))
         await self._store.renew(client, now, self._config.pass_seconds)
-        return 0
+        return PROCEED
 
     async def _spf(self, facts: Facts, sender: str) -> Result:
         if not self._config.spf:
@@ -170,6 +184,11 @@ def _domain_key(domain: str) -> str:
 
 def _correspondent_key(address: str) -> str:
     return f"to:{address}"
+
+
+def _try_key(client: str, sender: str, recipient: str) -> str:
+    """All are of one length: strangers must not decide what room they take."""
+    return TRIES + blake2b(f"{client}:{sender}:{recipient}".encode(), digest_size=16).hexdigest()
 
 
 def _come_back(wait_seconds: int) -> Reply:

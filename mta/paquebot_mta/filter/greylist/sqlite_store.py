@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from paquebot_mta.filter.greylist.store import StoreError
+from paquebot_mta.filter.greylist.store import TRIES, StoreError
 
 _T = TypeVar("_T")
 _Work = Callable[[sqlite3.Connection], Any]
@@ -24,20 +24,31 @@ MAX_WAITING: Final = 10_000
 """More at once are refused."""
 PURGE_EVERY: Final = 1_000
 """After so many writes what is over is deleted."""
+MAX_BYTES: Final = 67_108_864
+"""Of the file, some 500,000 strangers: beyond it the oldest tries are deleted, then who was away for longest."""
 _BATCH: Final = 500
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS seen (key TEXT PRIMARY KEY, at INTEGER, until INTEGER) WITHOUT ROWID"
 _INDEX: Final = "CREATE INDEX IF NOT EXISTS seen_until ON seen (until)"
 _FIND: Final = "SELECT at FROM seen WHERE key = ? AND until > ?"
 _RENEW: Final = "INSERT OR REPLACE INTO seen (key, at, until) VALUES (?, ?, ?)"
 _PURGE: Final = "DELETE FROM seen WHERE until <= ?"
+_SIZE: Final = (
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
+# The + keeps SQLite from sorting all tries: the index on until has the oldest ones near its beginning.
+_FORGET_TRIES: Final = (
+    "DELETE FROM seen WHERE key IN (SELECT key FROM seen WHERE substr(+key, 1, ?) = ? ORDER BY until LIMIT ?)"
+)
+_FORGET: Final = "DELETE FROM seen WHERE key IN (SELECT key FROM seen ORDER BY until LIMIT ?)"
 
 
 class SqliteStore:
     """Remembers in a file, which is made if it is missing (implements ``Store``)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         """Name the file; it is opened with the first question, and again after a fault."""
         self._path = path
+        self._max_bytes = max_bytes
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._writes = 0
@@ -113,11 +124,21 @@ class SqliteStore:
         return jobs, True
 
     def _write(self, connection: sqlite3.Connection, key: str, now_seconds: int, keep_seconds: int) -> None:
-        """Remember, and once in a while forget what is over, so that the file does not grow for ever."""
+        """Remember, and once in a while forget what is over or too much, so that the file does not grow for ever."""
         connection.execute(_RENEW, (key, now_seconds, now_seconds + keep_seconds))
         self._writes += 1
         if self._writes % PURGE_EVERY == 0:
             connection.execute(_PURGE, (now_seconds,))
+            self._make_room(connection)
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        """Forget twice as many as came since the last time: other processes write to the file, too."""
+        if connection.execute(_SIZE).fetchone()[0] <= self._max_bytes:
+            return
+        count = 2 * PURGE_EVERY
+        forgotten = connection.execute(_FORGET_TRIES, (len(TRIES), TRIES, count)).rowcount
+        if forgotten < count:
+            connection.execute(_FORGET, (count - forgotten,))
 
     def _serve(self, connection: sqlite3.Connection | None, jobs: list[_Job]) -> sqlite3.Connection | None:
         """Do jobs in one transaction; after a fault the file is opened anew."""

@@ -3,8 +3,10 @@
 from collections import OrderedDict
 from typing import Final, Protocol
 
+TRIES: Final = "try:"
+"""How the keys begin that any stranger may add: they are forgotten first where room is short, the oldest of them."""
 MAX_ENTRIES: Final = 200_000
-"""Of the store in memory: what was not looked at for longest is forgotten first."""
+"""Of the store in memory: beyond it what was not looked at for longest is forgotten, tries before who is known."""
 
 
 class StoreError(Exception):
@@ -12,7 +14,10 @@ class StoreError(Exception):
 
 
 class Store(Protocol):
-    """Keys and when they were remembered; seconds since 1970, whole ones. All raise StoreError."""
+    """Keys and when they were remembered; seconds since 1970, whole ones. All raise StoreError.
+
+    It is bounded: strangers may write to it as they like, and take no room of those who are known.
+    """
 
     async def first_seen(self, key: str, now_seconds: int, keep_seconds: int) -> int:
         """Remember a key unless it is known, and say when that was: now, or before."""
@@ -33,7 +38,8 @@ class MemoryStore:
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         """Start with nothing."""
         self._max_entries = max_entries
-        self._kept: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._tries: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     async def first_seen(self, key: str, now_seconds: int, keep_seconds: int) -> int:
         """Remember a key unless it is known."""
@@ -45,21 +51,26 @@ class MemoryStore:
 
     async def find(self, key: str, now_seconds: int) -> int | None:
         """Look, and forget what is over."""
-        found = self._kept.get(key)
+        kept = self._place_of(key)
+        found = kept.get(key)
         if found is None:
             return None
         if found[1] <= now_seconds:
-            del self._kept[key]
+            del kept[key]
             return None
-        self._kept.move_to_end(key)
+        kept.move_to_end(key)
         return found[0]
 
     async def renew(self, key: str, now_seconds: int, keep_seconds: int) -> None:
         """Remember from now on."""
-        self._kept[key] = (now_seconds, now_seconds + keep_seconds)
-        self._kept.move_to_end(key)
-        if len(self._kept) > self._max_entries:
-            self._kept.popitem(last=False)
+        kept = self._place_of(key)
+        kept[key] = (now_seconds, now_seconds + keep_seconds)
+        kept.move_to_end(key)
+        if len(self._tries) + len(self._known) > self._max_entries:
+            (self._tries or self._known).popitem(last=False)
+
+    def _place_of(self, key: str) -> OrderedDict[str, tuple[int, int]]:
+        return self._tries if key.startswith(TRIES) else self._known
 
     async def close(self) -> None:
         """Nothing to do."""

@@ -7,8 +7,8 @@ import pytest
 from paquebot_mta.config.filters import Greylist
 from paquebot_mta.config.tables import Inline
 from paquebot_mta.filter.contract import Facts, FilterError
-from paquebot_mta.filter.decisions import PROCEED, Decision, Reject
-from paquebot_mta.filter.greylist.greylist import GreylistFilter
+from paquebot_mta.filter.decisions import PROCEED, Decision, Disconnect, Reject
+from paquebot_mta.filter.greylist.greylist import ENOUGH, MAX_TRIES, GreylistFilter
 from paquebot_mta.filter.greylist.store import MemoryStore, Store, StoreError
 from paquebot_mta.mail.ids import Evpid
 from paquebot_mta.mail.outcome import Deferred, Delivered, Outcome
@@ -16,7 +16,7 @@ from paquebot_mta.mail.reply import Reply
 from paquebot_mta.table.static import StaticTable
 from paquebot_mta.telemetry.events import DeliveryAttempt
 
-from ..asked import World, facts
+from ..asked import SESSION, World, facts
 
 ZONES = {"big.test": {"TXT": ["v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.0/24 -all"]}}
 BOB = "bob@example.test"
@@ -90,6 +90,46 @@ async def test_the_store_is_asked_about_a_known_client_once_in_ten_minutes() -> 
         assert await grey.come("192.0.2.1") == PROCEED
         counts.append(store.asked)
     assert counts == [1, 0, 0, 0, 1]
+
+
+class Kept(MemoryStore):
+    """Knows what it was told to remember."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: list[str] = []
+
+    async def renew(self, key: str, now_seconds: int, keep_seconds: int) -> None:
+        self.keys.append(key)
+        await super().renew(key, now_seconds, keep_seconds)
+
+
+async def test_a_session_that_greylists_more_than_a_message_has_recipients_is_ended_and_remembered_no_further() -> None:
+    grey = Grey(store := Kept())
+    found = [await grey.come("192.0.2.1", recipient=f"user{number}@example.test") for number in range(MAX_TRIES + 5)]
+    assert {type(each) for each in found[:MAX_TRIES]} == {Reject}
+    assert found[MAX_TRIES:] == [Disconnect(ENOUGH)] * 5
+    assert len(store.keys) == MAX_TRIES
+    grey.filter.forget(SESSION)
+    assert isinstance(await grey.come("192.0.2.1", recipient="next@example.test"), Reject)
+
+
+async def test_who_tried_enough_in_a_session_is_let_in_when_its_time_has_come() -> None:
+    grey = Grey()
+    for number in range(MAX_TRIES):
+        await grey.come("192.0.2.1", recipient=f"user{number}@example.test")
+    grey.filter.forget(SESSION)
+    grey.world.now += 300
+    found = [await grey.come("192.0.2.1", recipient=f"user{number}@example.test") for number in range(2 * MAX_TRIES)]
+    assert found == [PROCEED] * 2 * MAX_TRIES
+
+
+async def test_a_try_takes_the_same_room_whatever_a_stranger_says() -> None:
+    grey = Grey(store := Kept())
+    await grey.come("192.0.2.1", "a@b.test", "c@example.test")
+    await grey.come("192.0.2.1", f"{'s' * 64}@{'d' * 60}.{'d' * 60}.test", f"{'r' * 64}@example.test")
+    assert len(store.keys) == 2
+    assert len({len(key) for key in store.keys}) == 1
 
 
 async def test_who_comes_too_late_is_a_stranger_again() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from paquebot_mta.filter.greylist.open_store import open_store
 from paquebot_mta.filter.greylist.sqlite_store import PURGE_EVERY, SqliteStore
-from paquebot_mta.filter.greylist.store import MemoryStore, Store, StoreError
+from paquebot_mta.filter.greylist.store import TRIES, MemoryStore, Store, StoreError
 from tests.support.processes import LOOPBACK, PeerProcess, find_program, free_port, run_command
 from tests.support.requirements import needs_programs
 
@@ -120,6 +120,44 @@ async def test_memory_is_bounded() -> None:
         await store.first_seen(key, NOW, 60)
     assert await store.find("a", NOW) is None
     assert await store.find("c", NOW) == NOW
+
+
+async def test_memory_forgets_tries_before_who_is_known() -> None:
+    store = MemoryStore(max_entries=3)
+    await store.renew("net:192.0.2.0/24", NOW, 60)
+    for number in range(10):
+        await store.first_seen(f"{TRIES}{number}", NOW, 60)
+    assert await store.find("net:192.0.2.0/24", NOW) == NOW
+    assert [number for number in range(10) if await store.find(f"{TRIES}{number}", NOW)] == [8, 9]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+async def _fill(store: SqliteStore, prefix: str, count: int, keep_seconds: int) -> None:
+    for start in range(0, count, 1_000):
+        wave = (store.renew(f"{prefix}{start + each:032}", NOW + start, keep_seconds) for each in range(1_000))
+        await asyncio.gather(*wave)
+
+
+async def test_a_file_is_bounded_and_strangers_take_no_room_of_those_who_are_known(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "list.db", max_bytes=400_000)
+    await _fill(store, "net:", 1_000, 50_000)
+    await _fill(store, TRIES, 20_000, 1_000_000)
+    assert _size(tmp_path / "list.db") < 700_000
+    assert await store.find(f"net:{0:032}", NOW) == NOW, "known, although it would be over before all tries"
+    assert await store.find(f"{TRIES}{19_999:032}", NOW) is not None
+    assert await store.find(f"{TRIES}{0:032}", NOW) is None
+    await store.close()
+
+
+async def test_a_file_full_of_those_who_are_known_is_bounded_too(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "list.db", max_bytes=400_000)
+    await _fill(store, "domain:", 10_000, 1_000_000)
+    assert _size(tmp_path / "list.db") < 700_000
+    assert await store.find(f"domain:{9_999:032}", NOW) is not None
+    await store.close()
 
 
 async def test_two_pods_share_a_file(tmp_path: Path) -> None:
