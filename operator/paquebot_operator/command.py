@@ -11,12 +11,13 @@ from typing import Any, Final
 
 import click
 
+from paquebot_operator.cluster import login
 from paquebot_operator.cluster.client import Cluster
 from paquebot_operator.cluster.fence import Fenced
 from paquebot_operator.cluster.lease import Lease, LeaseLostError
 from paquebot_operator.cluster.pods import AdminPorts
 from paquebot_operator.cluster.resources import Place
-from paquebot_operator.cluster.transport import Transport, credentials_of, load_configuration
+from paquebot_operator.cluster.transport import Transport, credentials_of
 from paquebot_operator.control.core import Core
 from paquebot_operator.control.http import serve
 from paquebot_operator.control.logs import log_json
@@ -37,8 +38,7 @@ _log: Final = logging.getLogger("paquebot.operator")
 @click.option("--lease", default="paquebot-operator", show_default=True, help="Name of the Lease.")
 @click.option("--listen", default="0.0.0.0:8080", show_default=True, metavar="ADDRESS:PORT",
               help="Where /healthz, /readyz and /metrics are served; :PORT is all addresses.")  # fmt: skip
-@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), envvar="KUBECONFIG",
-              help="How to reach the API server; in a pod its service account.")  # fmt: skip
+@login.option
 @click.option("--resync-seconds", default=300, type=click.IntRange(10, 3600), show_default=True,
               help="Time between full lists.")  # fmt: skip
 @click.option("--runbook-url", default=RUNBOOKS, show_default=True, help="Where the pages are that alerts lead to.")
@@ -62,7 +62,14 @@ def command(
     """
     settings = Settings(image, namespace, namespaces, float(resync_seconds), runbooks=runbook_url.rstrip("/"))
     try:
-        asyncio.run(_run(settings, kubeconfig, Place(namespace, lease), listen))
+        _run_until_lost(_run(settings, kubeconfig, Place(namespace, lease), listen))
+    except login.ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _run_until_lost(run: Coroutine[Any, Any, None]) -> None:
+    try:
+        asyncio.run(run)
     except* LeaseLostError as group:
         _log.error("the Lease is lost: %s", group.exceptions[0])
         # At once, and without goodbyes: another operator may be at work already.
@@ -71,7 +78,7 @@ def command(
 
 async def _run(settings: Settings, kubeconfig: Path | None, place: Place, listen: str) -> None:
     metrics = Metrics()
-    configuration = await load_configuration(kubeconfig)
+    configuration = await login.load_configuration(kubeconfig)
     cluster = Cluster(Transport(configuration, metrics.request))
     identity = f"{os.environ.get('HOSTNAME', 'operator')}_{uuid.uuid4()}"
     lease, asks, stop = Lease(cluster, place, identity), AdminPorts(), asyncio.Event()

@@ -1,20 +1,17 @@
 """One request to the API server over kubernetes.aio's pool: bytes in, bytes out, a deadline, an error by type."""
 
 import asyncio
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final, Protocol
 
 import aiohttp
 import msgspec
-from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from paquebot_operator.cluster.errors import BusyError, error_of
 
 CONNECT_SECONDS: Final = 3.0
 REQUEST_SECONDS: Final = 10.0
-CONNECTIONS: Final = 48
 USER_AGENT: Final = "paquebot-operator"
 
 
@@ -36,23 +33,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str = "application/json"
     accept: str = "application/json"
     timeout_seconds: float = REQUEST_SECONDS
-
-
-async def load_configuration(kubeconfig: Path | None) -> Configuration:
-    """Find the API server: a kubeconfig, else the pod's service account.
-
-    Raises:
-        kubernetes.aio.config.ConfigException: neither is there, or can't be read.
-    """
-    configuration = Configuration()
-    if kubeconfig is not None:
-        await kube_config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=str(kubeconfig), client_configuration=configuration
-        )
-    else:
-        kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    configuration.connection_pool_maxsize = CONNECTIONS
-    return configuration
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):

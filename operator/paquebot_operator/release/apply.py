@@ -6,6 +6,7 @@ from time import monotonic
 
 import click
 
+from paquebot_operator.cluster import login
 from paquebot_operator.cluster.api import Api
 from paquebot_operator.cluster.errors import ClusterError
 from paquebot_operator.cluster.resources import OWN_GROUP, Json, Place, place_of, resource_of
@@ -16,7 +17,7 @@ from paquebot_operator.release.connection import Say, connected, failure, insist
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--owner", metavar="KIND/NAME", default="", help="Object of the same namespace that they go with.")
 @click.option("--timeout", "timeout_seconds", type=click.FloatRange(1), default=60.0, show_default=True)
-@click.option("--kubeconfig", type=click.Path(exists=True, path_type=Path), help="[default: this pod's account]")
+@login.option
 def command(file: Path, owner: str, timeout_seconds: float, kubeconfig: Path | None) -> None:
     """Apply the MailServices, MailDomains, Tables and MailFilters in FILE to a cluster.
 

@@ -12,8 +12,9 @@ import yaml
 
 from paquebot_operator.cluster.client import Cluster
 from paquebot_operator.cluster.errors import AbsentError, BusyError, ClusterError
+from paquebot_operator.cluster.login import ConfigurationError, load_configuration
 from paquebot_operator.cluster.resources import Json
-from paquebot_operator.cluster.transport import Transport, load_configuration
+from paquebot_operator.cluster.transport import Transport
 
 POLL_SECONDS: Final = 0.5
 
@@ -22,8 +23,12 @@ Say = Callable[[str], None]
 
 @asynccontextmanager
 async def connected(kubeconfig: Path | None) -> AsyncIterator[Cluster]:
-    """Give the cluster of a kubeconfig, else the one this pod runs in."""
-    cluster = Cluster(Transport(await load_configuration(kubeconfig), _observe_nothing))
+    """Give the cluster of a kubeconfig, else the one this pod runs in; raises click.ClickException if there is none."""
+    try:
+        configuration = await load_configuration(kubeconfig)
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
+    cluster = Cluster(Transport(configuration, _observe_nothing))
     try:
         yield cluster
     finally:

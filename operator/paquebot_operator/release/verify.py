@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from paquebot_operator.cluster import login
 from paquebot_operator.cluster.errors import ClusterError
 from paquebot_operator.release.connection import connected
 from paquebot_operator.release.journey import Trial, TrialError, travel
@@ -25,7 +26,7 @@ SINK_PORT: Final = 2424
 @click.option("--port", type=click.IntRange(0, 65535), default=SINK_PORT, show_default=True, help="Own LMTP port.")
 @click.option("--mx", metavar="HOST:PORT", default="", help="Where to send; the MX listener's Service if left out.")
 @click.option("--timeout", "timeout_seconds", type=click.FloatRange(1), default=240.0, show_default=True)
-@click.option("--kubeconfig", type=click.Path(exists=True, path_type=Path), help="[default: this pod's account]")
+@login.option
 def command(kubeconfig: Path | None, port: int, mx: str, address: str, timeout_seconds: float, **given: str) -> None:
     """Attach a domain, send a mail for it through the Service, and read it back.
 
@@ -33,18 +34,24 @@ def command(kubeconfig: Path | None, port: int, mx: str, address: str, timeout_s
 
     Example: paquebot verify --namespace mail --service mail
     """
-    host, _, mx_port = mx.rpartition(":")
-    trial = Trial(
-        **given,
-        address=address or socket.gethostbyname(socket.gethostname()),
-        domain=f"t{secrets.token_hex(6)}.paquebot-test.invalid",
-        until=monotonic() + timeout_seconds,
-        mx=(host.strip("[]"), int(mx_port)) if mx else None,
-    )
     try:
+        trial = Trial(
+            **given,
+            address=address or socket.gethostbyname(socket.gethostname()),
+            domain=f"t{secrets.token_hex(6)}.paquebot-test.invalid",
+            until=monotonic() + timeout_seconds,
+            mx=_host_and_port(mx) if mx else None,
+        )
         asyncio.run(_run(kubeconfig, trial, port))
-    except (ClusterError, TrialError) as error:
+    except (ClusterError, TrialError, OSError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise click.BadParameter(f"{text} is not HOST:PORT", param_hint="--mx")
+    return host.strip("[]"), int(port)
 
 
 async def _run(kubeconfig: Path | None, trial: Trial, port: int) -> None:
