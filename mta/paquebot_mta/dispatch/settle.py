@@ -5,7 +5,7 @@ repeats the notification and never swallows it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ from paquebot_mta.mail.outcome import Deferred, Failed, Outcome
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.spool.store import Spool, SpoolError
 from paquebot_mta.telemetry.bus import Emit
-from paquebot_mta.telemetry.events import DeliveryAttempt, Notice, QueueEvent
+from paquebot_mta.telemetry.events import DeliveryAttempt, Notice, QueueEvent, Sender
 
 UNANSWERED = Deferred(Reply(451, "Temporary Error", "4.3.0"))
 FIRST_WAIT_SECONDS = 1.0
@@ -87,8 +87,9 @@ class Settler:
         """
         now = self._clock()
         verdicts = [self._judge(group, envelope, receipt, now) for envelope in group.envelopes]
+        hosted = self._config().domains
         for verdict in verdicts:
-            self._emit(_attempt_event(group, verdict, receipt, now, started_at))
+            self._emit(_attempt_event(group, verdict, receipt, now, started_at, hosted))
         message = group.stored.message
         if notifications := [_notification(group, verdict, receipt) for verdict in verdicts if verdict.notice]:
             await self._durably(lambda: self._notifier.notify(message, notifications))
@@ -153,7 +154,15 @@ def _notification(group: Group, verdict: Verdict, receipt: Receipt) -> Notificat
     )
 
 
-def _attempt_event(group: Group, verdict: Verdict, receipt: Receipt, now: float, started_at: float) -> DeliveryAttempt:
+def _sender(message: Message) -> Sender:
+    if message.user:
+        return "user"
+    return "local" if message.client_address == "local" else "stranger"
+
+
+def _attempt_event(
+    group: Group, verdict: Verdict, receipt: Receipt, now: float, started_at: float, hosted: Container[str]
+) -> DeliveryAttempt:
     """The delivery line of the log."""
     message, state = group.stored.message, verdict.result.state
     return DeliveryAttempt(
@@ -174,4 +183,6 @@ def _attempt_event(group: Group, verdict: Verdict, receipt: Receipt, now: float,
         next_attempt_at=0.0 if verdict.result.final else state.due_at,
         tls=receipt.tls,
         final=verdict.result.final,
+        sender=_sender(message),
+        hosted=verdict.envelope.recipient.rpartition("@")[2] in hosted,
     )

@@ -17,6 +17,8 @@ from paquebot_mta.telemetry.filter_events import FilterAnswer, FilterFault
 
 Direction = Literal["in", "out"]
 Verdict = Literal["ok", "permfail", "tempfail"]
+Sender = Literal["stranger", "user", "local"]
+"""Who brought a message: anybody, a user who is authenticated, or a program of this machine."""
 
 
 class Report(Struct, frozen=True, kw_only=True, gc=False):
@@ -267,6 +269,8 @@ class DeliveryAttempt(Struct, frozen=True, kw_only=True, gc=False):
         duration_seconds: of this attempt.
         final: ``expired`` and the like if the envelope left the queue by it.
         next_attempt_at: seconds since 1970, 0 if there is none.
+        sender: who brought the message, whatever its reverse-path says.
+        hosted: the recipient's domain is one that we host, wherever its mail goes.
     """
 
     evpid: Evpid
@@ -286,6 +290,8 @@ class DeliveryAttempt(Struct, frozen=True, kw_only=True, gc=False):
     next_attempt_at: float = 0.0
     tls: str = ""
     final: FinalState | None = None
+    sender: Sender = "stranger"
+    hosted: bool = False
 
 
 class QueueEvent(Struct, frozen=True, kw_only=True, gc=False):

@@ -109,12 +109,14 @@ class Scene:
         self.tasks.append(task)
         return Receipt(await self.answer(task), self.tried, reached=self.reached)
 
-    async def queue(self, *makers: Callable[[str], Envelope]) -> Message:
+    async def queue(self, *makers: Callable[[str], Envelope], client_address: str = "local", user: str = "") -> Message:
         """Make a message durable, and hand it over as accept does."""
         draft = self.spool.create()
         draft.write(b"Subject: x\r\n\r\nbody\r\n")
         envelopes = tuple(maker(draft.msgid) for maker in makers)
-        message = Message(draft.msgid, "joe@client.test", self.now, draft.size, envelopes)
+        message = Message(
+            draft.msgid, "joe@client.test", self.now, draft.size, envelopes, client_address=client_address, user=user
+        )
         await draft.commit(message)
         self.dispatcher.enqueue(message)
         return message

@@ -154,8 +154,13 @@ class GreylistFilter(WatchedFilter):
         return self._learn if kind is DeliveryAttempt else None
 
     def _learn(self, event: DeliveryAttempt) -> None:
-        """Remember whom our users write to: their address, and their domain for those who pass its SPF."""
-        if event.transport != "relay" or not event.reverse_path or not isinstance(event.outcome, Delivered):
+        """Remember whom our users write to: their address, and their domain for those who pass its SPF.
+
+        Mail of strangers is relayed, too: to where a domain that we host is delivered, or as an alias says.
+        """
+        if event.sender == "stranger" or event.hosted or not event.reverse_path:
+            return
+        if event.transport != "relay" or not isinstance(event.outcome, Delivered):
             return
         if len(self._writes) < _MAX_WRITES:
             task = asyncio.get_running_loop().create_task(self._remember(event.recipient.lower()))

@@ -14,7 +14,7 @@ from paquebot_mta.mail.ids import Evpid
 from paquebot_mta.mail.outcome import Deferred, Delivered, Outcome
 from paquebot_mta.mail.reply import Reply
 from paquebot_mta.table.static import StaticTable
-from paquebot_mta.telemetry.events import DeliveryAttempt
+from paquebot_mta.telemetry.events import DeliveryAttempt, Sender
 
 from ..asked import SESSION, World, facts
 
@@ -36,10 +36,13 @@ class Grey:
     async def ask(self, known: Facts, recipient: str = BOB) -> Decision:
         return await self.filter.decide("rcpt-to", known, recipient)
 
-    async def deliver(self, recipient: str, outcome: Outcome, reverse_path: str = BOB) -> None:
+    async def deliver(
+        self, recipient: str, outcome: Outcome, reverse_path: str = BOB, sender: Sender = "user", hosted: bool = False
+    ) -> None:
         event = DeliveryAttempt(
             evpid=Evpid("508f4cf100000001"), session="", reverse_path=reverse_path, recipient=recipient,
             destination="", action="out", transport="relay", outcome=outcome,
+            sender=sender, hosted=hosted,
         )  # fmt: skip
         self.world.bus.emit(event)
         await asyncio.sleep(0.01)
@@ -204,6 +207,29 @@ async def test_whom_our_users_write_to_is_no_stranger() -> None:
     await grey.filter.close()
     await grey.deliver("late@else.test", Delivered(Reply(250, "ok")))
     assert isinstance(await grey.come("192.0.2.1", "late@else.test"), Reject)
+
+
+@pytest.mark.parametrize(
+    ("sender", "hosted", "known"),
+    [
+        ("user", False, True),
+        ("local", False, True),
+        ("stranger", False, False),
+        ("stranger", True, False),
+        ("user", True, False),
+        ("local", True, False),
+    ],
+)
+async def test_only_whom_our_users_and_programs_write_to_elsewhere_is_known(
+    sender: Sender, hosted: bool, known: bool
+) -> None:
+    grey = Grey()
+    await grey.filter.start()
+    await grey.deliver("alice@big.test", Delivered(Reply(250, "ok")), sender=sender, hosted=hosted)
+    forged, passing = await grey.come("203.0.113.7", "alice@big.test"), await grey.come("192.0.2.1", "x@big.test")
+    assert isinstance(forged, Reject), "its SPF says fail"
+    assert (passing == PROCEED) == known
+    await grey.filter.close()
 
 
 async def test_the_whole_domain_of_a_correspondent_is_known_to_those_who_pass_its_spf() -> None:
