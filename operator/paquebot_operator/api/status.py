@@ -11,6 +11,8 @@ MAX_PODS = 100
 MAX_RECORDS = 32
 Number = Annotated[int, Meta(ge=0, le=2_147_483_647)]
 Short = Annotated[str, Meta(max_length=253)]
+RecordName = Annotated[str, Meta(max_length=512)]
+"""A domain of 253 characters, and what a purpose puts before it: a selector of 63 and ``_domainkey``."""
 Conditions = Annotated[
     tuple[Condition, ...],
     Meta(
@@ -59,7 +61,7 @@ class MailServiceStatus(ApiValue, frozen=True, kw_only=True):
 class DnsRecord(ApiValue, frozen=True, kw_only=True):
     """A record to publish, and what was found."""
 
-    name: Annotated[Short, Meta(description="Owner name.")]
+    name: Annotated[RecordName, Meta(description="Owner name.")]
     type: Annotated[Literal["MX", "TXT", "CNAME", "A", "AAAA"], Meta(description="Type.")]
     value: Annotated[str, Meta(max_length=4096, description="Exact text to publish.")]
     present: Annotated[

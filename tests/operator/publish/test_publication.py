@@ -2,6 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+import pytest
+
+from paquebot_operator.api.status import MailDomainStatus
 from paquebot_operator.publish.publication import Publication, publication, secret_name
 from paquebot_operator.publish.questions import Answer, Asks, RecordType
 from tests.operator.builders import secret
@@ -9,6 +13,7 @@ from tests.operator.publish.domains import as_secret, mail_domain, mail_service
 from tests.operator.publish.test_managed_keys import PEMS, made
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+GIVEN = {"mode": "Secret", "selector": "s1", "secretRef": {"name": "mine", "key": "dkim.key"}}
 MANAGED = mail_domain(dkim={"mode": "Managed", "algorithm": "Ed25519"})
 
 
@@ -66,6 +71,18 @@ async def test_a_rotation_needs_nobody_but_the_zone() -> None:
     assert len(signing) == 4
 
 
+@pytest.mark.parametrize("length", [64, 246, 247, 253])
+async def test_the_status_of_the_longest_domain_can_be_written(length: int) -> None:
+    name = ".".join(["a" * 49] * 5)[: length - 5] + ".test"
+    all_on = {"mtaSts": {"mode": "Enforce"}, "tlsRpt": {"rua": ["tls@example.test"]}, "dmarc": {"policy": "Reject"}}
+    longest = mail_domain(domain=name, dkim=GIVEN | {"selector": "s" * 63}, publish=all_on)
+    pem = as_secret(secret("mine", dkim_key=PEMS["Ed25519"].decode()))
+    told = await publication(longest, mail_service(), pem, asks=None, now=NOW)
+    assert len(told.dns_records) == 6
+    status = msgspec.to_builtins(MailDomainStatus(dns_records=told.dns_records, mta_sts_policy=told.mta_sts_policy))
+    assert msgspec.convert(status, MailDomainStatus).dns_records == told.dns_records
+
+
 async def test_nobody_is_asked_where_checks_are_off() -> None:
     told = await publication(mail_domain(), mail_service(), None, asks=None, now=NOW)
     assert conditions(told) == {"DNSReady": ("Unknown", "NotChecked")}
@@ -80,7 +97,7 @@ async def test_a_strange_secret_is_told_and_left_alone() -> None:
 
 
 async def test_a_given_key_is_published_under_its_selector() -> None:
-    given = mail_domain(dkim={"mode": "Secret", "selector": "s1", "secretRef": {"name": "mine", "key": "dkim.key"}})
+    given = mail_domain(dkim=GIVEN)
     pem = as_secret(secret("mine", dkim_key=PEMS["Ed25519"].decode()))
     told = await publication(given, mail_service(), pem, asks=Zone(), now=NOW)
     assert told.states[2].record.name == "s1._domainkey.example.test"
