@@ -217,13 +217,13 @@ class Adopter:
         return f"{self.layout.home(name)}/owner"
 
     def sweep_claims(self) -> None:
-        """Remove claims of what is buried, and drafts whose makers are.
+        """Remove claims of what is buried, and drafts whose makers are. What can't be removed stays, for the next time.
 
         Raises:
-            OSError: something stays, for the next time.
+            OSError: the volume is out of order.
         """
         for name in self.disk.names(self.layout.at("adopt")):
             subject = name[1:].rpartition("-")[0] if name.startswith(".") else name.rpartition(".")[0]
-            if not self.disk.exists(self.layout.home(subject)):
-                with suppress(FileNotFoundError):
+            with suppress(OSError):
+                if not self.disk.exists(self.layout.home(subject)):
                     self.disk.unlink(self.layout.at("adopt", name))

@@ -1,6 +1,7 @@
 """Directories without live mail: moved out of the way, and removed after a grace time. Blocks."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,13 +32,16 @@ class Graves:
         """Move a directory without any live message out of the way, and remove it if there is no grace.
 
         Raises:
-            OSError: it stays, for the next start.
+            OSError: something stays. Another call finishes it; claims and what is in ``grave`` go by themselves, too.
         """
+        if not self.disk.exists(home.path):
+            return
         grave = self.layout.at("grave", f"{home.incarnation}.{int(self.clock())}")
         self.disk.rename(home.path, grave)
         self.disk.sync_dir(self.layout.at("pods"))
         for epoch in claims_of(self.disk, self.layout, home.incarnation):
-            self.disk.unlink(self.layout.at("adopt", f"{home.incarnation}.{epoch}"))
+            with suppress(FileNotFoundError):
+                self.disk.unlink(self.layout.at("adopt", f"{home.incarnation}.{epoch}"))
         if grace_seconds <= 0:
             remove_directory(self.disk, grave)
 
@@ -56,19 +60,21 @@ class Graves:
     def sweep(self, grace_seconds: float, now: float) -> None:
         """Remove what was buried long enough ago, and directories whose making was cut short by a crash.
 
-        ``now`` is the time by the volume's own clock.
+        ``now`` is the time by the volume's own clock. What can't be removed stays, for the next time.
 
         Raises:
-            OSError: something stays, for the next time.
+            OSError: the volume is out of order.
         """
         for name in self.disk.names(self.layout.at("grave")):
             buried_at = name.rpartition(".")[2]
             if buried_at.isdecimal() and self.clock() - int(buried_at) >= grace_seconds:
-                remove_directory(self.disk, self.layout.at("grave", name))
+                with suppress(OSError):
+                    remove_directory(self.disk, self.layout.at("grave", name))
         for name in self.disk.names(self.layout.at("pods")):
             path = self.layout.at("pods", name)
-            if name.startswith(HIDDEN) and now - self.disk.modified(path) >= _HIDDEN_SECONDS:
-                remove_directory(self.disk, path)
+            with suppress(OSError):
+                if name.startswith(HIDDEN) and now - self.disk.modified(path) >= _HIDDEN_SECONDS:
+                    remove_directory(self.disk, path)
 
 
 def remove_directory(disk: Disk, path: str) -> None:

@@ -211,7 +211,14 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         cache=cache,
         intake=Intake(log, index, cache, circuit, files, sealer, options.private_bytes, new_private),
         janitor=Janitor(
-            graves, homes, files, ownership.check, options.grave_seconds, given.monotonic, keep_intents=in_flight.keep
+            graves,
+            homes,
+            files,
+            ownership.check,
+            options,
+            given.monotonic,
+            keep_intents=in_flight.keep,
+            notify=given.notify,
         ),
         compactor=Compactor(disk, sealer, log, index, files, options),
         in_flight=in_flight,
