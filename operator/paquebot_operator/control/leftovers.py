@@ -73,8 +73,23 @@ class Leftovers:
         if held.fault:
             conditions = [_unreadable(held.fault), *(said for said in conditions if said.type != "Accepted")]
         if kind == "MailDomain":
+            conditions = [self._unwatched(key) or said if said.type == "Accepted" else said for said in conditions]
             conditions.append(Said("Programmed", "False", "NotAccepted", "no MailService serves it"))
         return Wish((*conditions, ready_of(conditions)), held.generation)
+
+    def _unwatched(self, key: ObjectKey) -> Said | None:
+        """What is said of a MailDomain whose MailService may well be there, where this operator doesn't look."""
+        held, watched = self._parts.store.domains.get(key), self._parts.settings.namespaces
+        if held is None or held.item is None or held.fault or not watched:
+            return None
+        service = service_of(held.item)
+        if service.namespace in watched:
+            return None
+        message = (
+            f"MailService {service} can't be seen: this operator does not watch namespace {service.namespace}; "
+            "add it to watchNamespaces, or name a MailService of a namespace that is watched"
+        )
+        return Said("Accepted", "False", "ServiceNotFound", message)
 
     def _has_service(self, kind: str, key: ObjectKey) -> bool:
         """A service may have come since: its own pass speaks then."""
