@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from paquebot_mta.config.codec import digest, encode
 from paquebot_mta.config.domains import Domain
@@ -49,10 +50,24 @@ class Unit:
 
 @dataclass
 class Memory:
-    """Results of before, of one service. To be dropped now and then: certificates expire without any change."""
+    """Results of before, of one service. To be dropped now and then: certificates expire without any change.
+
+    Attributes:
+        made: MailDomains as each was compiled by itself.
+        units: the same as they are used: one that there is no room for is refused.
+    """
 
     tables: Kept = field(default_factory=dict)
+    made: dict[ObjectKey, Unit] = field(default_factory=dict)
     units: dict[ObjectKey, Unit] = field(default_factory=dict)
+
+
+class Part(NamedTuple):
+    """What is used of a MailDomain: its entry of now, or the last good one."""
+
+    unit: Unit
+    domain: Domain
+    used: Used
 
 
 @dataclass
@@ -60,10 +75,12 @@ class Attached:
     """Domains that are used, with what they use.
 
     Attributes:
+        parts: of what the rest was put together.
         entries: what is used of each MailDomain; none for those that are left out.
         kept: MailDomains whose last good entry is used.
     """
 
+    parts: list[Part] = field(default_factory=list)
     domains: list[Domain] = field(default_factory=list)
     tables: dict[str, Table] = field(default_factory=dict)
     certificates: dict[str, Certificate] = field(default_factory=dict)
@@ -77,6 +94,7 @@ class Attached:
         """The same but for the kept entries: if those don't fit beside the others any more."""
         gone = {self.entries[key][0] for key in self.kept}
         return Attached(
+            parts=[part for part in self.parts if part.domain.name not in gone],
             domains=[domain for domain in self.domains if domain.name not in gone],
             tables=self.tables,
             certificates=self.certificates,
@@ -93,17 +111,19 @@ def attach(
     """Compile the service's domains; one that was good and can't be used any more stays as ``last`` has it."""
     mine = (domain for domain in objects.domains.values() if service_of(domain) == key_of(service))
     units = [_unit(claim, objects, tables, memory, now) for claim in claims_of(service, mine)]
-    memory.units = {key_of(unit.source): unit for unit in units}
+    memory.units = memory.made = {key_of(unit.source): unit for unit in units}
     attached, broken = Attached(), []
     for unit in units:
         attached.conditions.extend(unit.conditions)
         attached.sought.update(unit.seen)
         if unit.domain is not None:
-            _use(attached, unit, unit.domain, unit)
+            use(attached, Part(unit, unit.domain, unit))
         elif unit.allowed and last is not None:
             broken.append(unit)
     for unit in broken:
-        _keep(attached, unit, last, objects)
+        if (part := last_part(unit, last, objects)) is not None:
+            use(attached, part)
+            attached.kept.add(key_of(unit.source))
     return attached
 
 
@@ -115,7 +135,7 @@ def revision_of(domain: Domain, tables: Mapping[str, Table]) -> str:
 
 def _unit(claim: Claim, objects: Objects, tables: Tables, memory: Memory, now: datetime) -> Unit:
     before = tuple(claim.report.found)
-    known = memory.units.get(key_of(claim.source))
+    known = memory.made.get(key_of(claim.source))
     if known is not None and known.source is claim.source and known.before == before and _same(known, objects, tables):
         return known
     allowed = bool(claim.name) and not claim.report.refused()
@@ -150,27 +170,25 @@ def _find(sought: Sought, objects: Objects, tables: Tables) -> object:
     return holders[kind].get(key)
 
 
-def _use(
-    attached: Attached,
-    unit: Unit,
-    domain: Domain,
-    used: Used,
-) -> None:
+def use(attached: Attached, part: Part) -> None:
+    """Add what is used of a MailDomain."""
+    unit, domain, used = part
+    attached.parts.append(part)
     attached.domains.append(domain)
     # What a good domain uses is newer than what a kept one used: kept ones come last and take nothing away.
     attached.tables.update({name: table for name, table in used.tables.items() if name not in attached.tables})
     attached.certificates.update({n: each for n, each in used.certificates.items() if n not in attached.certificates})
     attached.filters.update({name: each for name, each in used.filters.items() if name not in attached.filters})
-    attached.entries[key_of(unit.source)] = domain.name, unit.revision or revision_of(domain, used.tables)
+    revision = unit.revision if domain is unit.domain else revision_of(domain, used.tables)
+    attached.entries[key_of(unit.source)] = domain.name, revision
 
 
-def _keep(attached: Attached, unit: Unit, last: LastGood | None, objects: Objects) -> None:
-    key = key_of(unit.source)
-    entry = last.entry(unit.name, key) if last is not None else None
+def last_part(unit: Unit, last: LastGood | None, objects: Objects) -> Part | None:
+    """The last good entry of a MailDomain; None if there is none, or it may not stay."""
+    entry = last.entry(unit.name, key_of(unit.source)) if last is not None else None
     if last is None or entry is None:
-        return
+        return None
     used = last.used_by(entry)
     if not objects.local and not may_keep(entry, used, guest=is_guest(unit.source)):
-        return
-    _use(attached, unit, entry, used)
-    attached.kept.add(key)
+        return None
+    return Part(unit, entry, used)

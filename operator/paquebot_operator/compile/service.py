@@ -22,6 +22,7 @@ from paquebot_operator.compile.objects import ObjectKey, Objects, key_of
 from paquebot_operator.compile.outbound import compile_outbound
 from paquebot_operator.compile.relay_guard import is_open_relay
 from paquebot_operator.compile.reports import compile_reports
+from paquebot_operator.compile.room import fitted, is_too_big, refuse_big
 from paquebot_operator.compile.rules import compile_rules
 from paquebot_operator.compile.scope import Scope, Sought
 from paquebot_operator.compile.tables import Tables
@@ -71,19 +72,22 @@ def compile_service(
     service, tables = objects.services[key], Tables(objects, memory.tables)
     scope = Scope(objects, tables, Report("MailService", key), now)
     attached = attach(service, objects, tables, memory, last, now)
-    shard = _shard(service, scope, attached)
-    written = None
+    own = _shard(service, scope)
+    warn_of_greylists(service, _joined(own, attached), scope)
+    refuse_big(own, scope.report)
+    written, writer = None, _Writer(objects, memory, last)
     if not scope.report.refused():
         generation = service.metadata.generation
-        written = _written(shard, attached, generation, None if attached.kept else scope.report)
+        written = writer.write(own, attached, generation, None if attached.kept else scope.report)
         if written is None and attached.kept:
             attached = attached.without_kept()
-            written = _written(shard, attached, generation, scope.report)
-    kept = set(attached.kept)
+            written = writer.write(own, attached, generation, scope.report)
+    kept = set[ObjectKey]()
     if written is None and last is not None:
         kept.add(key)
-        written = _written(_kept_shard(last, attached), attached, last.config.generation, None)
-    files, config = written if written is not None else ({}, None)
+        written = writer.write(_kept_shard(last, attached), attached, last.config.generation, None)
+    files, config, attached = written if written is not None else ({}, None, attached)
+    kept |= attached.kept
     conditions = {*scope.report.conditions(), *attached.conditions, *tables.conditions()}
     return Compiled(
         files,
@@ -96,18 +100,20 @@ def compile_service(
 
 
 def _kept_shard(last: LastGood, attached: Attached) -> ServiceShard:
-    """The service's part as it was; certificates and tables that domains brought up to date are new."""
+    """The service's part as it was; tables that domains brought up to date are new."""
     shard = last.config.service
     newer = {name: attached.tables.get(name, table) for name, table in shard.tables.items()}
+    return structs.replace(shard, tables=newer)
+
+
+def _joined(own: ServiceShard, attached: Attached) -> ServiceShard:
+    """The service's part with what its domains use: where both have a certificate or filter, the domain's is newer."""
     return structs.replace(
-        shard,
-        tables=newer,
-        certificates=shard.certificates | attached.certificates,
-        filters=shard.filters | attached.filters,
+        own, certificates=own.certificates | attached.certificates, filters=own.filters | attached.filters
     )
 
 
-def _shard(service: MailService, scope: Scope, attached: Attached) -> ServiceShard:
+def _shard(service: MailService, scope: Scope) -> ServiceShard:
     spec = service.spec
     hostname = names.domain_name(spec.hostname, "spec.hostname", scope.report)
     actions = {
@@ -122,8 +128,8 @@ def _shard(service: MailService, scope: Scope, attached: Attached) -> ServiceSha
         rules=compile_rules(spec.rules, scope),
         actions=actions,
         tables=scope.used_tables,
-        certificates=scope.used_certificates | attached.certificates,
-        filters=scope.used_filters | attached.filters,
+        certificates=scope.used_certificates,
+        filters=scope.used_filters,
         queue=tuning.compile_queue(spec.queue, scope),
         limits=tuning.compile_limits(spec.limits),
         outbound=outbound,
@@ -133,7 +139,6 @@ def _shard(service: MailService, scope: Scope, attached: Attached) -> ServiceSha
         reports=compile_reports(spec.reports),
     )
     _guard(service, shard, scope)
-    warn_of_greylists(service, shard, scope)
     return shard
 
 
@@ -152,16 +157,33 @@ def _guard(service: MailService, shard: ServiceShard, scope: Scope) -> None:
             scope.report.refuse("OpenRelay", f"spec.rules[{place}]", message)
 
 
-def _written(
-    shard: ServiceShard, attached: Attached, generation: int, report: Report | None
-) -> tuple[dict[str, bytes], MtaConfig] | None:
-    """The files, read back by the contract's own reader; None if that refuses them, and the report says why."""
-    of_domains = {name: table for name, table in attached.tables.items() if name not in shard.tables}
-    files = dump(shard, attached.domains, generation, of_domains)
-    try:
-        return files, load(files)
-    except ConfigError as error:
-        if report is not None:
-            for fault in error.faults:
-                report.refuse("InvalidConfiguration", fault.path, fault.reason)
-        return None
+_Written = tuple[dict[str, bytes], MtaConfig, Attached]
+"""Files, the same as values, and the domains in them."""
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Spells configurations; who has no room is left out."""
+
+    objects: Objects
+    memory: Memory
+    last: LastGood | None
+
+    def write(self, own: ServiceShard, attached: Attached, generation: int, report: Report | None) -> _Written | None:
+        """The files, read back by the contract's own reader; None if that refuses them, and the report says why."""
+        files = _spelled(own, attached, generation)
+        if is_too_big(files):
+            attached = fitted(attached, own, self.last, self.objects, self.memory)
+            files = _spelled(own, attached, generation)
+        try:
+            return (files, load(files), attached) if not is_too_big(files) else None
+        except ConfigError as error:
+            if report is not None:
+                for fault in error.faults:
+                    report.refuse("InvalidConfiguration", fault.path, fault.reason)
+            return None
+
+
+def _spelled(own: ServiceShard, attached: Attached, generation: int) -> dict[str, bytes]:
+    of_domains = {name: table for name, table in attached.tables.items() if name not in own.tables}
+    return dump(_joined(own, attached), attached.domains, generation, of_domains)
