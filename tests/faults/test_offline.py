@@ -190,6 +190,20 @@ def test_a_message_too_big_for_the_service_comes_back(paquebot: BoundPaquebot) -
     assert not paquebot.delivered(ALICE)
 
 
+def test_more_recipients_than_a_transaction_may_have_are_served_in_portions(paquebot: BoundPaquebot) -> None:
+    """All were given back as failed when the time to live was over, though each of them was right."""
+    paquebot.change(limits=replace(LIMITS, recipients=5))
+    paquebot.stop()
+    names = [f"alice+{number}@example.test" for number in range(12)]
+    unknown = [f"nobody{number}@example.test" for number in range(12)]
+    paquebot.submit_as(ADA, "-f", BOB, *names, *unknown, message=mail("many")).checked()
+    paquebot.restart()
+    assert subjects(paquebot.wait_for_delivered(ALICE, count=len(names))) == {"many": len(names)}
+    (report,) = paquebot.wait_for_delivered(BOB)
+    assert report.count(b"Final-Recipient: ") == len(unknown)
+    assert not list(box_of(paquebot, "taken").iterdir())
+
+
 def test_without_a_service_and_a_volume_the_caller_keeps_it(paquebot: BoundPaquebot, place: Path) -> None:
     paquebot.stop()
     shutil.rmtree(box_of(paquebot))

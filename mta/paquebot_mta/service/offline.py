@@ -9,16 +9,20 @@ import math
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from paquebot_mta.admin.handover import Conversation, Handed, NotTakenError, UnknownEndError, hand_over
 from paquebot_mta.config.service import MtaConfig
 from paquebot_mta.mail.ids import RandomBits
 from paquebot_mta.mail.reply import Reply
+from paquebot_mta.mail.submission import Submission
 from paquebot_mta.service.door import Door
 from paquebot_mta.service.returned import make_report
 from paquebot_mta.spool.journal import Journal
@@ -41,6 +45,14 @@ Connect = Callable[[int], Awaitable[socket.socket]]
 Level = Literal["info", "warning"]
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far a file has come: recipients that need no further try, and those of them who will never get it."""
+
+    done: int = 0
+    failed: dict[str, Reply] = field(default_factory=dict)
+
+
 class Pickup:
     """Looks into the box now and then, and works off what is there."""
 
@@ -61,7 +73,7 @@ class Pickup:
         self._pool = ThreadPoolExecutor(IN_PARALLEL + 1, thread_name_prefix="offline")
         self._waiting: dict[str, float] = {}
         self._tries: dict[str, int] = {}
-        self._to_tell: dict[str, dict[str, Reply]] = {}
+        self._progress: dict[str, Progress] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -140,7 +152,7 @@ class Pickup:
             self._defer(path, error)
             return
         self._tries.pop(path, None)
-        self._to_tell.pop(path, None)
+        self._progress.pop(path, None)
         self._waiting.pop(path, None)
 
     def _defer(self, path: str, error: Exception) -> None:
@@ -162,34 +174,63 @@ class Pickup:
             NotTakenError, UnknownEndError, OSError: not now.
         """
         with self._box.open(path) as left:
-            connecting = asyncio.run_coroutine_threadsafe(_awaited(self._connect(left.user_id)), loop)
-            with closing(connecting.result(_CONNECT_SECONDS)) as connected:
-                conversation = Conversation(connected)
-                greeting = conversation.greet()
-                if greeting.code != 250:
-                    raise NotTakenError(_code(greeting))
-                failed = self._to_tell.get(path)
-                if failed is None:
-                    submission = left.ticket.submission
-                    handed = hand_over(conversation, submission, left.ticket.size, left.content(), partly=True)
-                    failed = self._to_tell[path] = self._failed(left, handed)
-                if failed:
-                    self._return(conversation, left, failed, path)
-                self._tell("info", "offline.taken", file=_name(path), user=left.user_id, failed=len(failed))
+            progress = self._progress.setdefault(path, Progress())
+            self._hand_over(left, progress, loop)
+            if progress.failed:
+                with self._session(left, loop) as conversation:
+                    self._return(conversation, left, progress.failed, path)
+            self._tell("info", "offline.taken", file=_name(path), user=left.user_id, failed=len(progress.failed))
         self._box.done(path)
 
-    def _failed(self, left: Left, handed: Handed) -> dict[str, Reply]:
-        """Recipients who will never get it, with the reasons.
+    def _hand_over(self, left: Left, progress: Progress, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand it over to as many recipients at once as a transaction may have, and go on where a try before ended.
 
         Raises:
-            NotTakenError: it may be taken later.
+            NotTakenError, UnknownEndError: not now; nobody to whom it was handed over gets it twice for that.
         """
+        submission, most = left.ticket.submission, self._config().service.limits.recipients
+        while progress.done < len(submission.recipients):
+            end = progress.done + most
+            portion = replace(submission, recipients=submission.recipients[progress.done : end])
+            progress.failed |= self._hand_over_portion(left, portion, loop)
+            progress.done = end
+
+    def _hand_over_portion(
+        self, left: Left, submission: Submission, loop: asyncio.AbstractEventLoop
+    ) -> dict[str, Reply]:
+        """Answer the recipients who will never get it, with the reasons.
+
+        Raises:
+            NotTakenError, UnknownEndError: it may be taken later.
+        """
+        is_too_old = self._clock() - left.left_at > self._config().service.queue.ttl_seconds
+        try:
+            with self._session(left, loop) as conversation:
+                handed = hand_over(conversation, submission, left.ticket.size, left.content(), partly=True)
+        except NotTakenError as error:
+            if not is_too_old:
+                raise
+            handed = Handed(Reply(451, f"not taken in time: {error}", "4.4.7"), {})
         if handed.taken:
             return handed.refused
-        too_old = self._clock() - left.left_at > self._config().service.queue.ttl_seconds
-        if not handed.reply.permanent and not too_old:
+        if not handed.reply.permanent and not is_too_old:
             raise NotTakenError(_code(handed.reply))
-        return {name: handed.refused.get(name, handed.reply) for name in left.ticket.submission.recipients}
+        return {name: handed.refused.get(name, handed.reply) for name in submission.recipients}
+
+    @contextmanager
+    def _session(self, left: Left, loop: asyncio.AbstractEventLoop) -> Iterator[Conversation]:
+        """Begin a session as the file's owner.
+
+        Raises:
+            NotTakenError: it was broken off, or refused.
+        """
+        connecting = asyncio.run_coroutine_threadsafe(_awaited(self._connect(left.user_id)), loop)
+        with closing(connecting.result(_CONNECT_SECONDS)) as connected:
+            conversation = Conversation(connected)
+            greeting = conversation.greet()
+            if greeting.code != 250:
+                raise NotTakenError(_code(greeting))
+            yield conversation
 
     def _return(self, conversation: Conversation, left: Left, failed: dict[str, Reply], path: str) -> None:
         """Tell the sender, if there is one who wants to know; else the log has to do.
