@@ -17,6 +17,7 @@ from tests.support.fake_mx import FakeMx
 from tests.support.paquebot import Paquebot, running_paquebot
 from tests.support.paquebot_config import ALICE, FAR, PaquebotSettings
 from tests.support.processes import PeerProcess, run_command, wait_until
+from tests.support.smtp_client import SmtpClient
 
 pytestmark = pytest.mark.integration
 PROBE = Path(__file__).parents[1] / "conformance" / "filters" / "probe.py"
@@ -39,6 +40,10 @@ with socket.socket(socket.AF_UNIX) as listening, open(sys.argv[2], "ab", bufferi
     while data := connection.recv(65536):
         copy.write(data)
 """
+SLEEPER = """
+[ -e "$0/woken" ] && exec cat > "$0/awake"
+while [ ! -e "$0/woken" ]; do sleep 0.05; done
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +55,7 @@ def filtered(directory: Path, settings: PaquebotSettings) -> Iterator[Paquebot]:
     reports = {
         "record": Subscriber(file=str(directory / "record")),
         "program": Subscriber(command=("/bin/sh", "-c", f"cat > {directory}/copied")),
+        "sleeper": Subscriber(command=("/bin/sh", "-c", SLEEPER, str(directory))),
         "listener": Subscriber(socket=str(directory / "socket")),
     }
     chosen = replace(
@@ -106,6 +112,25 @@ def test_a_program_and_a_socket_are_told_what_the_file_is(filtered: Paquebot, di
     wait_until(lambda: _untimed(directory / "copied") == _untimed(record), "the program's copy")
     wait_until(lambda: _untimed(directory / "listened") == _untimed(record), "the listener's copy")
     assert _events(directory / "listened", 5).count("link-disconnect") >= 1
+
+
+def test_a_program_that_ends_loses_what_it_was_given_last_and_that_is_counted(
+    filtered: Paquebot, directory: Path
+) -> None:
+    for _ in range(20):
+        with SmtpClient(filtered.ports.mx) as client:
+            client.expect("220")
+            client.command("EHLO client.test", "250")
+            for _ in range(40):
+                client.command("NOOP " + "x" * 400, "250")
+    (directory / "woken").touch()
+    record = directory / "record"
+    wait_until(lambda: _untimed(directory / "awake")[-1:] == _untimed(record)[-1:], "the next one's lines")
+    lines = record.read_bytes().splitlines(keepends=True)
+    missing = len(lines) - len(_untimed(directory / "awake"))
+    assert 0 < missing < len(lines) / 2
+    assert len(b"".join(lines[:missing])) < 65_536, "what it had been given"
+    assert 0 < filtered.metric("paquebot_report_dropped_total", consumer="subscriber") <= missing
 
 
 def test_a_filter_that_is_killed_costs_a_4yz_and_nothing_else(filtered: Paquebot, directory: Path) -> None:
