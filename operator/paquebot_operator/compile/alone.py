@@ -58,6 +58,12 @@ def refuse_table(table: Table, report: Report) -> None:
         report.refuse("TableTooBig", "spec", message)
 
 
+def fits(domain: Domain, used: Used) -> bool:
+    """Whether the contract takes a domain with what it uses."""
+    found = [*domain_faults(domain, used).found]
+    return not found and not any(filter_faults(name, "", used).found for name in used.filters)
+
+
 def refuse(faults: Faults, report: Report) -> None:
     """Put what the contract found into a report."""
     for fault in faults.found:

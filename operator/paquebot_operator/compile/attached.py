@@ -12,8 +12,10 @@ from paquebot_mta.config.service import Certificate
 from paquebot_mta.config.tables import Table
 from paquebot_operator.api.maildomain import MailDomain
 from paquebot_operator.api.mailservice import MailService
+from paquebot_operator.compile.alone import fits
 from paquebot_operator.compile.conditions import ObjectCondition
 from paquebot_operator.compile.domains import Claim, claims_of, compile_domain
+from paquebot_operator.compile.last_good import Kept as LastUsed
 from paquebot_operator.compile.last_good import LastGood, Used
 from paquebot_operator.compile.objects import ObjectKey, Objects, key_of, service_of
 from paquebot_operator.compile.scope import Scope, Sought
@@ -121,7 +123,8 @@ def attach(
         elif unit.allowed and last is not None:
             broken.append(unit)
     for unit in broken:
-        if (part := last_part(unit, last, objects)) is not None:
+        part = last_part(unit, last, objects)
+        if part is not None and fits(part.domain, _newer(part.used, attached)):
             use(attached, part)
             attached.kept.add(key_of(unit.source))
     return attached
@@ -168,6 +171,15 @@ def _find(sought: Sought, objects: Objects, tables: Tables) -> object:
         "Secret": objects.secrets, "ConfigMap": objects.config_maps, "MailFilter": objects.filters,
     }  # fmt: skip
     return holders[kind].get(key)
+
+
+def _newer(used: Used, attached: Attached) -> LastUsed:
+    """What a kept entry would use beside the good ones: theirs, where both have something of one name."""
+    return LastUsed(
+        {name: attached.tables.get(name, each) for name, each in used.tables.items()},
+        {name: attached.certificates.get(name, each) for name, each in used.certificates.items()},
+        {name: attached.filters.get(name, each) for name, each in used.filters.items()},
+    )
 
 
 def use(attached: Attached, part: Part) -> None:

@@ -134,3 +134,17 @@ def test_a_revision_tells_nothing_of_credentials() -> None:
     people = [tables.Table(services=("alias",), inline=tables.Inline(entries={"a": word})) for word in "xy"]
     assert len({revision_of(entry, {"default/login": each}) for each in logins}) == 1
     assert len({revision_of(entry, {"default/people": each}) for each in people}) == 2
+
+
+def test_a_kept_entry_that_fits_no_more_takes_no_other_kept_ones_with_it() -> None:
+    tenants = [
+        domain("b", domain="b.test", aliasTableRef={"name": "more"}),
+        table("more", "alias", inline={"keys": ["x"]}),
+    ]
+    last = last_of(compiled(service(), WITH_TABLE, ALIASES, *tenants))
+    boxes = table("people", "userinfo", inline={"entries": [{"key": "info", "value": "alice"}]})
+    user = domain("c", domain="c.test", mailboxTableRef={"name": "people"})
+    broken = again(last, service(), WITH_TABLE, boxes, user, tenants[0])
+    assert broken.config is not None
+    assert set(broken.config.domains) == {"b.test", "c.test"}
+    assert broken.kept == {ObjectKey("default", "b")}
