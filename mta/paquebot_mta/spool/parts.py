@@ -80,6 +80,8 @@ class JournalParts:
         sharing: directories in the making that are handed on to others.
         told_locked: roots of which it was said that they wait for a key; ``told_barred``: directories of which it was
             said that they can't be read.
+        twins: messages that wait for another id, and which one was tried before; ``renaming`` while they get it, not
+            before ``rename_at`` (monotonic seconds); ``told_twins``: of these it was said.
         found: what was adopted, until someone asks for it; ``arrived`` is set when there is more.
     """
 
@@ -113,6 +115,10 @@ class JournalParts:
     sharing: set[str] = field(default_factory=set)
     told_locked: frozenset[str] = frozenset()
     told_barred: frozenset[str] = frozenset()
+    twins: dict[Found, str] = field(default_factory=dict)
+    renaming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    rename_at: float = 0.0
+    told_twins: set[Found] = field(default_factory=set)
     found: list[Found] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)

@@ -7,7 +7,6 @@ in which lay where nothing could be read before. It is all still there: ``Home.n
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from paquebot_mta.mail.ids import Msgid
 from paquebot_mta.spool.disk import Disk
 from paquebot_mta.spool.index import Index
 from paquebot_mta.spool.layout import Layout
@@ -17,8 +16,8 @@ from paquebot_mta.spool.seal import NO_SEAL
 from paquebot_mta.spool.sealer import Sealer
 from paquebot_mta.spool.segment import Home, Segment
 
-Served = Mapping[Msgid, str]
-"""Incarnations of messages by their ids."""
+Served = frozenset[tuple[str, str]]
+"""Incarnations and ids of messages."""
 
 
 def keep_together(homes: Sequence[Home]) -> None:
@@ -158,13 +157,13 @@ def _remember(home: Home, shadow: Home, real: Mapping[Segment, Segment]) -> None
         home.confirmed = {}
 
 
-def served_of(index: Index) -> Served:
-    """What is served at a moment, and from whose directory."""
+def served_of(index: Index, twins: Iterable[Found]) -> Served:
+    """What is served at a moment, or waits for another id."""
     entries = ((msgid, index.get(msgid)) for msgid in index.ids())
-    return {msgid: entry.segment.home.incarnation for msgid, entry in entries if entry is not None}
+    served = frozenset((entry.segment.home.incarnation, str(msgid)) for msgid, entry in entries if entry is not None)
+    return served.union((found.segment.home.incarnation, str(found.msgid)) for found in twins)
 
 
 def is_among(served: Served, found: Found) -> bool:
     """Whether a message, or another copy of it, is served."""
-    copies = [(found.segment.home.incarnation, str(found.msgid)), *([found.origin] if found.origin else [])]
-    return any(served.get(Msgid(msgid)) == incarnation for incarnation, msgid in copies)
+    return (found.segment.home.incarnation, str(found.msgid)) in served or found.origin in served

@@ -7,16 +7,13 @@ ourselves still; only then is any of the mail served.
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
-from paquebot_mta.mail.ids import new_msgid
 from paquebot_mta.spool.committer import FULL, LostOwnershipError, Placed
 from paquebot_mta.spool.format import Kind
 from paquebot_mta.spool.index import by_message
 from paquebot_mta.spool.parts import JournalParts
-from paquebot_mta.spool.reader import DamagedError
 from paquebot_mta.spool.records import Adopted, Results, encode
 from paquebot_mta.spool.replay import Found, Recovered, Replay
 from paquebot_mta.spool.reread import (
@@ -31,6 +28,7 @@ from paquebot_mta.spool.reread import (
 from paquebot_mta.spool.segment import Home, NewRecord, Segment
 from paquebot_mta.spool.share import hand_on, split
 from paquebot_mta.spool.store import SpoolError
+from paquebot_mta.spool.twins import keep_twin, serve_twins
 from paquebot_mta.spool.watch import Dead
 from paquebot_mta.telemetry.events import Notice
 
@@ -112,6 +110,7 @@ async def _look(parts: JournalParts, failed: set[str]) -> None:
     if inherited is not None:
         _tell_adopted(parts, _INHERITED, inherited)
     await _alone(_read_again(parts), failed)
+    await serve_twins(parts)
     for home in await _in_watch(parts, parts.watcher.to_rescan, tuple(parts.homes)):
         late = await _in_watch(parts, Replay(parts.disk, parts.layout, parts.sealer, [home], again=True).run)
         await _take_late(parts, home, late)
@@ -191,26 +190,17 @@ async def _log_adoption(parts: JournalParts, segments: Sequence[Segment]) -> Non
 
 
 async def serve(parts: JournalParts, messages: Sequence[Found]) -> None:
-    """Take messages in where they lie. Ids of 32 bits meet now and then among many: the later one gets another."""
-    twins = list[Found]()
+    """Take messages in where they lie; those whose ids are in use get others."""
     for found in messages:
         if found.msgid in parts.index or found.msgid in parts.intake.open_ids:
-            found.segment.live += 1  # holds its segment
-            twins.append(found)
+            keep_twin(parts, found)
+            parts.rename_at = 0.0
         else:
             parts.index.add(found.msgid, found.entry)
             parts.found.append(found)
-    for found in twins:
-        new = new_msgid(parts.randbits)
-        while new in parts.index or new in parts.intake.open_ids:
-            new = new_msgid(parts.randbits)
-        with suppress(SpoolError, DamagedError, OSError):  # it stays held then, and the next start tries again
-            await parts.compactor.move_as(found.msgid, found.entry, new)
-            found.segment.live -= 1
-            found.msgid = new
-            parts.found.append(found)
     if parts.found:
         parts.arrived.set()
+    await serve_twins(parts)
 
 
 async def _take_late(parts: JournalParts, home: Home, late: Recovered) -> None:
@@ -239,7 +229,7 @@ async def _read_again(parts: JournalParts) -> None:
     unread = [home for home in parts.homes if home.unread]
     if not unread or not await _in_watch(parts, is_readable, parts.disk, parts.sealer, unread):
         return
-    served, shadows = served_of(parts.index), shadows_of(parts.homes)
+    served, shadows = served_of(parts.index, parts.twins), shadows_of(parts.homes)
     recovered = await _in_watch(parts, read_anew, parts.disk, parts.layout, parts.sealer, shadows)
     if recovered is None:
         return
@@ -251,8 +241,8 @@ async def _read_again(parts: JournalParts) -> None:
     parts.compactor.generation = counts.generation
     counts.possible_duplicates += recovered.possible_duplicates
     counts.corrupt += recovered.corrupt
-    now = served_of(parts.index)
-    fresh = [found for found in recovered.messages if not is_among(served, found) and not is_among(now, found)]
+    served |= served_of(parts.index, parts.twins)
+    fresh = [found for found in recovered.messages if not is_among(served, found)]
     await serve(parts, fresh)
     _tell_read_again(parts, recovered, len(fresh))
     parts.janitor.sweep_soon()

@@ -66,6 +66,7 @@ _OTHERS: Final = (
     LogName("queue.late", "scheduler", "warning", "a process thought dead has written more; it is delivered too"),
     LogName("queue.barred", "scheduler", "error", "a process's directory can't be read; what is in it waits"),
     LogName("queue.unremovable", "scheduler", "warning", "files that nobody needs can't be removed; it is tried again"),
+    LogName("queue.twin-waits", "scheduler", "warning", "a message can't get an id of its own now; it is tried again"),
     LogName("queue.read-again", "scheduler", "warning", "what could not be read at a takeover can be; it is delivered"),
     LogName("queue.beat-stalled", "scheduler", "warning", "we can't show that we live: others will take our mail over"),
     LogName("queue.beat-resumed", "scheduler", "info", "we can show again that we live"),
