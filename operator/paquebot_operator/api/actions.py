@@ -97,7 +97,13 @@ class Relay(ApiValue, frozen=True, kw_only=True):
 class Lmtp(ApiValue, frozen=True, kw_only=True):
     """Hand over by LMTP (RFC 2033)."""
 
-    destination: Annotated[Text, Meta(description="host:port, [IPv6 address]:port or unix:/path.")]
+    destination: Annotated[
+        Text,
+        Meta(
+            description="host:port, [IPv6 address]:port or unix:/path, which a MailDomain of another namespace than "
+            "its MailService's can't name."
+        ),
+    ]
     recipient: Annotated[
         Literal["User", "Address"], Meta(description="What RCPT names: the mailbox user or the whole address.")
     ] = "Address"
@@ -108,7 +114,13 @@ class Lmtp(ApiValue, frozen=True, kw_only=True):
 class Maildir(ApiValue, frozen=True, kw_only=True):
     """Deliver into maildirs."""
 
-    path: Annotated[Path, Meta(description="A user's maildir; %{user}, %{domain} and %{extension} are replaced.")]
+    path: Annotated[
+        Path,
+        Meta(
+            description="A user's maildir; %{user}, %{domain} and %{extension} are replaced. In pods below "
+            "/var/lib/paquebot/mail/, for MailDomains of other namespaces below /var/lib/paquebot/mail/%{domain}/."
+        ),
+    ]
     junk: Annotated[bool, Meta(description="Mail marked as spam goes to the folder .Junk.")] = False
     ttl_seconds: Ttl = None
 
