@@ -191,6 +191,7 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
     index, cache, counts = Index(), FreshCache(options.cache_bytes), Counts()
     in_flight = InFlight(log, index, lambda: counts.generation)
     graves = watcher.adopter.graves
+    sweeping = (graves, homes, files, ownership.check, options, given.monotonic)
     new_private = partial(PrivateMessage, disk, factory, sealer, ownership, given.clock)
     return JournalParts(
         disk=disk,
@@ -216,16 +217,7 @@ def assemble(given: Surroundings, loop: asyncio.AbstractEventLoop) -> JournalPar
         index=index,
         cache=cache,
         intake=Intake(log, index, cache, circuit, files, sealer, options.private_bytes, new_private),
-        janitor=Janitor(
-            graves,
-            homes,
-            files,
-            ownership.check,
-            options,
-            given.monotonic,
-            keep_intents=in_flight.keep,
-            notify=given.notify,
-        ),
+        janitor=Janitor(*sweeping, keep_intents=in_flight.keep, notify=given.notify),
         compactor=Compactor(disk, sealer, log, index, files, options),
         in_flight=in_flight,
         counts=counts,
