@@ -40,7 +40,7 @@ async def deliver_the_big(spool: Journal, tell: Tell) -> None:
 async def keep_house(spool: Journal, tell: Tell) -> None:
     parts = spool.parts
     before = set(parts.homes[0].segments)
-    await parts.compactor.begin_anew(parts.homes)
+    await parts.compactor.begin_anew(parts.homes, parts.clock())
     for segment in parts.compactor.candidates(parts.homes, ACCEPTED_AT):
         await parts.compactor.empty(segment, spool.busy)
     parts.janitor.sweep_soon()

@@ -48,19 +48,25 @@ class Compactor:
         self._options = options
         self.generation = 0
 
-    async def begin_anew(self, homes: Sequence[Home]) -> None:
-        """Go on in a new segment if the present one makes the volume hold too much: it can be emptied then.
+    async def begin_anew(self, homes: Sequence[Home], now: float) -> None:
+        """Go on in a new segment if the present one makes the volume hold too much, or is old and of a key that was
+        replaced: it can be emptied then.
 
         Raises:
             SpoolError: it goes on where it is.
         """
         segments = _readable(homes)
-        if self._surplus(segments) > 0 and any(self._is_spent_present(segment) for segment in segments):
+        present = [segment for segment in segments if not segment.sealed and segment.home.own]
+        is_too_much = self._surplus(segments) > 0
+        if any((is_too_much and self._is_worth_it(each)) or self._is_outdated(each, now) for each in present):
             await self._log.begin_anew()
 
-    def _is_spent_present(self, segment: Segment) -> bool:
-        is_worth_it = segment.end > self._options.compact_floor_bytes / _PRESENT_PART
-        return not segment.sealed and segment.home.own and is_worth_it and self._is_thin(segment)
+    def _is_worth_it(self, segment: Segment) -> bool:
+        return segment.end > self._options.compact_floor_bytes / _PRESENT_PART and self._is_thin(segment)
+
+    def _is_outdated(self, segment: Segment, now: float) -> bool:
+        is_old = now - segment.created_at > self._options.compact_age_seconds
+        return is_old and self._sealer.replaces(segment.kid, now)
 
     def candidate(self, homes: Sequence[Home], now: float) -> Segment | None:
         """Find the first of ``candidates``."""

@@ -104,7 +104,7 @@ async def _keep_house(parts: JournalParts, journal: Journal) -> None:
     while True:
         await asyncio.sleep(parts.options.housekeeping_seconds)
         with suppress(SpoolError):
-            await parts.compactor.begin_anew(parts.homes)
+            await parts.compactor.begin_anew(parts.homes, parts.clock())
         parts.janitor.sweep_soon()
         with suppress(OSError):
             await parts.loop.run_in_executor(parts.files, sweep_graves, parts)

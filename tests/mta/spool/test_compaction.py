@@ -28,7 +28,7 @@ async def arrive(spool: Journal, count: int, share: float) -> list[Message]:
 async def keep_house(spool: Journal, now: float = ACCEPTED_AT) -> int:
     """Do what the journal does once a minute; tells how many segments were emptied."""
     parts = spool.parts
-    await parts.compactor.begin_anew(parts.homes)
+    await parts.compactor.begin_anew(parts.homes, now)
     found = parts.compactor.candidates(parts.homes, now)
     for segment in found:
         await parts.compactor.empty(segment, spool.busy)

@@ -170,6 +170,24 @@ async def test_a_clock_before_all_keys_were_made_stops_no_mail(tmp_path: Path) -
     assert {kid for _, kid in headers(tmp_path)} == {1}
 
 
+async def test_an_idle_queue_leaves_an_old_key_too(tmp_path: Path) -> None:
+    """The segment that was written to last stayed as it was until the next mail, and who waited for it, waited."""
+    now = ACCEPTED_AT
+    async with journal(tmp_path, queue=queue(ring(1)), clock=lambda: now) as spool:
+        kept = await store(spool, b"waits")
+        await spool.reconfigure(queue(ring(1, 2)))
+        parts = spool.parts
+        for _ in range(2):
+            now += 2 * SMALL.compact_age_seconds
+            await parts.compactor.begin_anew(parts.homes, now)
+            for segment in parts.compactor.candidates(parts.homes, now):
+                await parts.compactor.empty(segment, spool.busy)
+                parts.janitor.consider(segment)
+        await parts.janitor.finish()
+        assert [(use.kid, use.segments) for use in spool.key_uses()] == [(2, 1), (1, 0)]
+        assert await read(spool, kept.msgid) == b"waits"
+
+
 async def leave(path: Path, wanted: Queue, *contents: bytes, options: JournalOptions = SMALL) -> None:
     async with journal(path, queue=wanted, options=options, crash=True) as dead:
         for content in contents:

@@ -10,7 +10,7 @@ import pytest
 
 from paquebot_mta.spool import log
 from paquebot_mta.spool.store import SpoolError
-from tests.mta.spool.support import SMALL, Faults, HookedDisk, deferred, final, journal, store, until
+from tests.mta.spool.support import ACCEPTED_AT, SMALL, Faults, HookedDisk, deferred, final, journal, store, until
 
 PRIVATE = replace(SMALL, private_bytes=1_000)
 
@@ -54,7 +54,7 @@ async def test_an_intent_outlives_the_segment_it_stands_in(tmp_path: Path) -> No
         small = [await store(spool, b"s" * 2_000) for _ in range(20)]
         (log,) = [segment for segment in spool.parts.homes[0].segments.values() if not segment.private]
         await spool.update([final(message.envelopes[0].evpid) for message in small])
-        await spool.parts.compactor.begin_anew(spool.parts.homes)
+        await spool.parts.compactor.begin_anew(spool.parts.homes, ACCEPTED_AT)
         spool.parts.janitor.sweep_soon()
         await spool.parts.janitor.finish()
         assert log not in spool.parts.homes[0].segments.values()
