@@ -15,7 +15,9 @@ from paquebot_mta.filter.content import ContentRun, Surroundings
 from paquebot_mta.filter.contract import Changes, Facts
 from paquebot_mta.filter.hold import Holder
 from paquebot_mta.filter.reports.recorded import Recorded
+from paquebot_mta.mail.commands import parse_chunk
 from paquebot_mta.mail.ids import SessionId
+from paquebot_mta.mail.parameters import CommandError
 from paquebot_mta.telemetry import events
 from paquebot_mta.telemetry.bus import Bus
 from paquebot_mta.telemetry.events import Report
@@ -24,6 +26,7 @@ _PHASES: Final[dict[str, Phase]] = {
     "HELO": "helo", "EHLO": "ehlo", "STARTTLS": "starttls", "AUTH": "auth", "MAIL": "mail-from", "RCPT": "rcpt-to",
     "DATA": "data", ".": "commit", "RSET": "rset", "NOOP": "noop", "QUIT": "quit",
 }  # fmt: skip
+_CHUNK: Final = "BDAT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,18 @@ class Seen:
     changes: tuple[Changes, ...]
 
 
+@dataclass(slots=True)
+class _Chunks:
+    """How far the chunks of a transaction came (RFC 3030).
+
+    Attributes:
+        taken: it was recorded that they may come; last: the last one came.
+    """
+
+    taken: bool = False
+    last: bool = False
+
+
 class Rehearsal:
     """Plays recorded sessions (smtp-in) before a chain.
 
@@ -71,6 +86,7 @@ class Rehearsal:
         self._messages = messages
         self._given = 0
         self._known: dict[SessionId, Facts] = {}
+        self._chunks: dict[SessionId, _Chunks] = {}
 
     async def play(self, lines: Iterable[Recorded]) -> int:
         """Play all lines, in order, and say how many sessions there were."""
@@ -91,19 +107,53 @@ class Rehearsal:
             return
         elif isinstance(event, events.ProtocolClient):
             await self._command(facts_of, event.command)
+        elif isinstance(event, events.TxData):
+            await self._allowed(facts_of, event)
         elif isinstance(event, events.LinkDisconnect):
             del self._known[event.session]
+            self._chunks.pop(event.session, None)
             for member in self._chain.members:
                 member.filter.forget(event.session)
         else:
+            if isinstance(event, events.TxReset):
+                self._chunks.pop(event.session, None)
             _learn(facts_of, event)
 
     async def _command(self, facts: Facts, line: str) -> None:
         verb, _, argument = line.partition(" ")
         phase = _PHASES.get(verb.upper())
-        refused = phase == "commit" and await self._is_refused(facts)
-        if phase is not None and not refused:
+        if phase == "commit":
+            await self._end(facts)
+        elif phase is not None:
             await self._ask(facts, phase, _parameter(phase, argument))
+        elif verb.upper() == _CHUNK and facts.recipients:
+            await self._chunk(facts, argument)
+
+    async def _chunk(self, facts: Facts, argument: str) -> None:
+        """Ask before the first chunk as before DATA; the last one ends the message."""
+        try:
+            last = parse_chunk(argument).last
+        except CommandError:
+            return
+        chunks = self._chunks.setdefault(facts.session, _Chunks())
+        chunks.last = last
+        if not chunks.taken:
+            await self._ask(facts, "data", "")
+        elif last:
+            await self._end(facts)
+
+    async def _allowed(self, facts: Facts, event: events.TxData) -> None:
+        """Go on with a message that came in one chunk: what was recorded of its begin is told before its end."""
+        chunks = self._chunks.get(facts.session)
+        if chunks is not None and event.result == "ok":
+            chunks.taken = True
+            if chunks.last:
+                await self._end(facts)
+
+    async def _end(self, facts: Facts) -> None:
+        self._chunks.pop(facts.session, None)
+        if not await self._is_refused(facts):
+            await self._ask(facts, "commit", "")
 
     async def _is_refused(self, facts: Facts) -> bool:
         """Give filters the next message, if they look at any; whoever is refused is asked nothing more about it."""
