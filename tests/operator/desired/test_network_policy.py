@@ -1,5 +1,6 @@
 """The network policy names what pods need and nothing more."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from paquebot_operator.desired.context import Egress
 from paquebot_operator.desired.network_policy import network_policy
 from tests.operator.builders import API, Json, compiled, domain, metadata, service
 from tests.operator.desired.services import CONTEXT, RICH_CONTEXT, listener, mail_service
+
+PODS_PAGE = Path(__file__).parents[3] / "docs" / "pods.md"
 
 
 def policy(context: Any = CONTEXT, **spec: Any) -> Json:
@@ -32,6 +35,14 @@ def test_listeners_are_open_to_all_and_the_admin_port_to_few() -> None:
         {"matchLabels": {"monitoring": "yes"}},
     ]
     assert tcp(admin) == [9025]
+
+
+def test_the_admin_port_is_open_to_every_namespace_by_default_and_the_documentation_says_so() -> None:
+    _, admin = policy(listeners=[listener()])["ingress"]
+    assert {"namespaceSelector": {}} in admin["from"]
+    text = " ".join(PODS_PAGE.read_text(encoding="utf-8").split())
+    assert "the admin port (9025:" in text
+    assert "**by default from every namespace**" in text
 
 
 def test_pods_without_a_port_have_the_admin_port_only() -> None:
