@@ -102,7 +102,7 @@ class Rehearsal:
         self._bus.emit(event)
         if isinstance(event, events.LinkConnect):
             facts = self._known[event.session] = _facts(event)
-            await self._ask(facts, "connect", f"{facts.client_name}|{facts.client_address}")
+            await self._ask(facts, "connect", _client(facts))
         elif (facts_of := self._known.get(event.session)) is None:
             return
         elif isinstance(event, events.ProtocolClient):
@@ -190,6 +190,12 @@ def _facts(event: events.LinkConnect) -> Facts:
         fcrdns=event.fcrdns,
         local_address="" if unix else local.strip("[]"),
     )
+
+
+def _client(facts: Facts) -> str:
+    """The parameter of phase connect, ``rdns|src``, as a live session gives it: an IPv6 address is in brackets."""
+    address = facts.client_address
+    return f"{facts.client_name}|{f'[{address}]' if ':' in address else address}"
 
 
 def _parameter(phase: Phase, argument: str) -> str:

@@ -95,6 +95,19 @@ async def test_chunks_that_came_to_no_message_are_not_judged(
     assert await _of_transaction(*record) == asked
 
 
+@pytest.mark.parametrize(
+    ("source", "parameter"),
+    [
+        ("[2001:db8::1]:38236", "localhost|[2001:db8::1]"),
+        ("192.0.2.1:38236", "localhost|192.0.2.1"),
+        ("unix:/run/mail.sock", "localhost|local"),
+    ],
+)
+async def test_a_client_is_spelled_as_in_a_live_session(source: str, parameter: str) -> None:
+    asked = await _asked(f"link-connect|{{S}}|localhost|pass|{source}|[2001:db8::2]:30025", END[-1])
+    assert asked == [("connect", parameter)]
+
+
 async def test_chunks_without_a_recipient_are_not_asked_about() -> None:
     asked = await _asked(*BEGIN[:4], "protocol-client|{S}|BDAT 20 LAST", *END[1:])
     assert [phase for phase, _ in asked] == ["connect", "mail-from"]
