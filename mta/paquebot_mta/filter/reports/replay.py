@@ -88,17 +88,21 @@ async def _feed(channel: Channel, lines: Iterable[bytes], ended: asyncio.Future[
 
 
 def recorded_lines(lines: Iterable[bytes], tally: Tally, endpoint: str = "recorded") -> Iterator[Recorded]:
-    """Read lines; what is unreadable or missing is counted. A number 1 begins a stream anew."""
-    last = 0
+    """Read lines; what is unreadable or missing is counted. A number 1 begins a stream anew.
+
+    What was before the first number isn't missing: a file that was rotated begins where the last one ended. Lines
+    without a number count for nothing.
+    """
+    last: int | None = None
     for raw in lines:
         try:
             each = read_line(raw.rstrip(b"\r\n"), endpoint)
         except ValueError:
             tally.unreadable += 1
             continue
-        if each.sequence > last + 1:
+        if last is not None and each.sequence > last + 1:
             tally.missing += each.sequence - last - 1
-        last = each.sequence
+        last = each.sequence or last
         yield each
 
 

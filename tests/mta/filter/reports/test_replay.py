@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from paquebot_mta.filter.process.lines import report_line
 from paquebot_mta.filter.reports.recorded import read_line
+from paquebot_mta.filter.reports.replay import Tally, recorded_lines
 from paquebot_mta.service.log_command import command
 from paquebot_mta.telemetry.events import (
     FilterResponse,
@@ -69,6 +70,26 @@ def test_a_record_is_told_to_a_filter_with_what_it_wants(tmp_path: Path) -> None
     assert "3 reports told, 1 missing, 1 unreadable" in done.output
     told = [line for line in log.read_text().splitlines() if line.startswith("report")]
     assert [line.split("|")[4] for line in told] == ["link-connect", "protocol-client", "tx-commit"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "missing"),
+    [
+        ((1, 2, 3), 0),
+        ((401, 402, 403), 0),
+        ((401, 402, 405), 2),
+        ((401, 402, 1, 2, 4), 1),
+        ((0, 0, 0), 0),
+        ((401, 0, 0, 402, 404), 1),
+    ],
+    ids=str,
+)
+def test_lines_are_missing_between_those_of_a_record_and_not_before_it(numbers: tuple[int, ...], missing: int) -> None:
+    line = report_line(EVENTS[-1], 1.5)
+    tally = Tally()
+    found = list(recorded_lines([b"%d|%b" % (each, line) if each else line for each in numbers], tally))
+    assert [each.sequence for each in found] == list(numbers)
+    assert (tally.missing, tally.unreadable) == (missing, 0)
 
 
 @pytest.mark.parametrize(
