@@ -41,6 +41,8 @@ FILTERS = {
     **{mode: breaking(mode) for mode in (*REASONS, "foreign")},
     **{f"die-{policy.lower()}": breaking("die", policy) for policy in POLICIES},
     "mute": breaking("mute", phase="data-line"),
+    "nul": breaking("nul", phase="data-line"),
+    "wordy": breaking("wordy"),
     "trickle": breaking("trickle", phase="data-line", timeout_seconds=0.3),
     "patient": breaking("hang", timeout_seconds=3.0),
     ENDS: Filter(kind=Process(command=("/bin/false",), on_failure="Proceed")),
@@ -105,6 +107,21 @@ def test_a_program_that_gives_no_content_back_is_started_again(filtered: Paquebo
     filtered.wait_for_log("filter.timeout", filter="mute")
     filtered.wait_for_log("filter.started", 2, filter="mute")
     assert filtered.metric("paquebot_filter_errors_total", filter="mute", reason="timeout") >= 1
+
+
+def test_a_program_gives_no_content_that_clients_may_not_send(filtered: Paquebot) -> None:
+    with greeted(filtered) as client:
+        client.command("RCPT TO:<carol@nul.test>", "250")
+        client.command("DATA", "354")
+        client.command("Subject: nul.\r\n\r\nx\r\n.", "451 4.7.1")
+
+
+def test_a_program_s_reply_is_no_longer_than_a_line_may_be(filtered: Paquebot) -> None:
+    with greeted(filtered) as client:
+        client.line("RCPT TO:<carol@wordy.test>")
+        reply = client.reply()
+    assert reply.last.startswith("550 5.7.1 no no")
+    assert len(reply.last) + 2 == 512, "with its CRLF"
 
 
 def test_a_program_that_gives_content_back_without_end_is_given_up(filtered: Paquebot) -> None:

@@ -31,6 +31,8 @@ _REPLY: Final = re.compile(r"([45][0-9]{2}) (?:([45]\.[0-9]{1,3}\.[0-9]{1,3})(?:
 _WITH_PARAMETER: Final = frozenset({b"reject", b"disconnect", b"rewrite", b"report"})
 _WITHOUT: Final = frozenset({b"proceed", b"junk"})
 _KEY_FIELDS: Final = 3
+_REPLY_BYTES: Final = 512
+"""The longest reply line, code and CRLF included (RFC 5321, 4.5.3.1.5)."""
 
 
 class ProtocolFault(Exception):  # noqa: N818 - a fault of the filter's, in the words of the protocol
@@ -119,13 +121,18 @@ def decision_of(result: Result, phase: Phase) -> Decision:
 
 
 def reply_of(text: str) -> Reply:
-    """Read ``4yz text`` or ``5yz text``, maybe with an enhanced status code of the same class (RFC 3463)."""
+    """Read ``4yz text`` or ``5yz text``, maybe with an enhanced status code of the same class (RFC 3463).
+
+    A text that is too long for a line is cut.
+    """
     found = _REPLY.fullmatch(text)
     if found is None:
         return INTERNAL_ERROR
     code, status, rest = found.groups()
     if status is None or status[0] != code[0]:
         rest, status = text[4:], ""
+    room = _REPLY_BYTES - len(f"{code} {status} \r\n")
+    rest = rest.encode("utf-8", "replace")[:room].decode("utf-8", "ignore")
     return Reply(int(code), rest, status) if rest or status else INTERNAL_ERROR
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from paquebot_mta.filter.contract import Failing, FilterError
 from paquebot_mta.filter.process.questions import Questions
+from paquebot_mta.mail.content import LINE_BYTES
 from paquebot_mta.mail.ids import SessionId
 
 HARD_FACTOR: Final = 10
@@ -74,13 +75,14 @@ class ProcessLines:
             self._ended = True
             self.abort()
             return
+        line = line.removeprefix(b".")
         self._got_bytes += len(line) + 2
-        if b"\r" in line:
-            self.fail("it gave content with a bare CR", "protocol")
+        if flaw := _flaw_of(line):
+            self.fail(f"it gave content with {flaw}", "protocol")
         elif self._got_bytes > 2 * self._given_bytes + _GROWTH_BYTES:
             self.fail("it gave far more content than it got", "protocol")
         else:
-            self._lines.append(line.removeprefix(b"."))
+            self._lines.append(line)
 
     def fail(self, cause: str, reason: Failing = "crash") -> None:
         """Note that nothing of use will come."""
@@ -108,3 +110,12 @@ class ProcessLines:
         self._check()
         lines, self._lines = self._lines, []
         return b"\r\n".join([*lines, b""])
+
+
+def _flaw_of(line: bytes) -> str:
+    """Say what no client may send either; empty if there is nothing of that kind."""
+    if b"\r" in line:
+        return "a bare CR"
+    if b"\0" in line:
+        return "a NUL"
+    return "too long a line" if len(line) + 2 > LINE_BYTES else ""

@@ -71,6 +71,10 @@ def flood(fields: list[str], say: Say) -> None:
         os.write(1, b"x" * 65_536)
 
 
+def wordy(fields: list[str], say: Say) -> None:
+    say(_result(fields, "reject|550 5.7.1 " + "no " * 1_000))
+
+
 def chatter(fields: list[str], say: Say) -> None:
     """Never end to say what nobody asked for."""
     while True:
@@ -102,6 +106,9 @@ _STREAMS: dict[str, Callable[[str], list[str]]] = {
     "late": lambda line: [],
     "loud": lambda line: [line] if line == "." else [line * 100] * 2_000,
     "cr": lambda line: [line + "\rx"],
+    "nul": lambda line: [line + "\0x"],
+    "long": lambda line: [line] if line == "." else ["." + line.ljust(65_533, "x")],
+    "longer": lambda line: [line] if line == "." else [line.ljust(65_534, "x")],
     "mute": lambda line: [],
     "trickle": lambda line: [line],
     "decide": lambda line: [],

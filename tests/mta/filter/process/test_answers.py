@@ -66,6 +66,14 @@ def test_an_enhanced_code_of_another_class_is_text() -> None:
     assert reply_of("550 5.7.1abc") == Reply(550, "5.7.1abc")
 
 
+@pytest.mark.parametrize("head", ["550 ", "550 5.7.1 ", "450 5.7.1 "])
+@pytest.mark.parametrize("text", ["x" * 2_000, "\u20ac" * 400, "x" + "\u20ac" * 400, "\U0001f600" * 300])
+def test_a_reply_is_cut_to_the_length_of_a_line(head: str, text: str) -> None:
+    encoded = reply_of(head + text).encode()
+    assert 508 <= len(encoded) <= 512
+    assert (head + text).startswith(encoded.decode().removesuffix("\r\n"))
+
+
 def test_control_characters_of_a_filter_reach_nobody() -> None:
     assert _result(b"reject|550 a\rb\x00c\x1b[1m").parameter == "550 a?b?c?[1m"
 

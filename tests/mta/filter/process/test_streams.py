@@ -44,6 +44,11 @@ async def test_a_filter_may_give_more_lines() -> None:
         assert await _pass(found, b"a\r\n.b\r\n") == b"a\r\na\r\n.b\r\n.b\r\n"
 
 
+async def test_a_filter_may_give_the_longest_line_that_clients_may_send() -> None:
+    async with running(Bus(), _settings("long")) as found:
+        assert await _pass(found, b"a\r\n") == b"a".ljust(65_533, b"x") + b"\r\n"
+
+
 async def test_streams_of_sessions_never_mix() -> None:
     async with running(Bus(), _settings("same")) as found:
         contents = [b"%d line\r\n" % number * 2_000 for number in range(5)]
@@ -59,7 +64,14 @@ async def test_a_big_message_goes_through_with_bounded_queues() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "cause"),
-    [("loud", "far more"), ("cr", "bare CR"), ("mute", "hangs"), ("decide", "data-line")],
+    [
+        ("loud", "far more"),
+        ("cr", "bare CR"),
+        ("nul", "NUL"),
+        ("longer", "too long a line"),
+        ("mute", "hangs"),
+        ("decide", "data-line"),
+    ],
 )
 async def test_a_stream_that_breaks_fails_the_message(mode: str, cause: str) -> None:
     async with running(Bus(), _settings(mode, timeout_seconds=1.0)) as found:
