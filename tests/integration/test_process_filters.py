@@ -114,6 +114,21 @@ def test_a_program_and_a_socket_are_told_what_the_file_is(filtered: Paquebot, di
     assert _events(directory / "listened", 5).count("link-disconnect") >= 1
 
 
+def test_a_secret_after_a_refused_auth_is_in_no_record(filtered: Paquebot, directory: Path) -> None:
+    with SmtpClient(filtered.ports.mx) as client:
+        client.expect("220")
+        client.command("EHLO client.test", "250")
+        for line in ("AUTH LOGIN", "Ym9i", "c2VjcmV0"):  # not over TLS, so it isn't offered: some go on
+            client.command(line, "5")
+        client.command("NOOP recorded", "250")
+        client.command("QUIT", "221")
+    record = directory / "record"
+    wait_until(lambda: "NOOP recorded" in record.read_text(), "the session in the record")
+    assert "********" in record.read_text()
+    for path in (record, directory / "copied", directory / "heard", filtered.log_path):
+        assert "c2VjcmV0" not in path.read_text()
+
+
 def test_a_program_that_ends_loses_what_it_was_given_last_and_that_is_counted(
     filtered: Paquebot, directory: Path
 ) -> None:

@@ -19,6 +19,8 @@ _MASK: Final = "********"
 class MtaSession(AuthSession):
     """One client's conversation."""
 
+    _may_be_secret = False  # after AUTH, until a command: some clients go on with what was refused
+
     async def step(self) -> bool:
         """Work off one command, or one piece of content."""
         if self._content is not None:
@@ -41,6 +43,7 @@ class MtaSession(AuthSession):
 
     async def _take(self, line: bytes) -> None:
         if self.continuation is not None:
+            self._may_be_secret = True
             self._report(_MASK)
             await self.take_response(line.decode("ascii", "replace"))
             return
@@ -51,7 +54,7 @@ class MtaSession(AuthSession):
         if command.verb in _LAST_IN_GROUP and len(self._input):
             self.say_goodbye(answers.OUT_OF_SYNC, "error")
             return
-        self._report(_masked(command, line))
+        self._report(self._masked(command, line))
         if len(line) > COMMAND_BYTES - 2 and command.verb != "AUTH":
             self.refuse(answers.LINE_TOO_LONG)
             return
@@ -64,6 +67,14 @@ class MtaSession(AuthSession):
         else:
             await method(self, command.argument)
 
+    def _masked(self, command: Command, line: bytes) -> str:
+        """Hide credentials: those of AUTH, and what follows it and is no command."""
+        if command.verb in COMMANDS:
+            self._may_be_secret = command.verb == "AUTH"
+        elif self._may_be_secret:
+            return _MASK
+        return _masked_auth(command.argument) if command.verb == "AUTH" else line.decode()
+
     def _report(self, line: str) -> None:
         self._emit(ProtocolClient(direction="in", session=self.session.id, endpoint=self._endpoint, command=line))
 
@@ -75,14 +86,13 @@ class MtaSession(AuthSession):
             self.say_goodbye(answers.TOO_MANY_ERRORS, "limit")
 
 
-def _masked(command: Command, line: bytes) -> str:
-    """Hide credentials; the name in ``AUTH LOGIN name`` may be seen."""
-    if command.verb != "AUTH":
-        return line.decode()
-    mechanism, _, initial = command.argument.partition(" ")
-    if not initial or mechanism.upper() == "LOGIN":
-        return f"AUTH {command.argument}"
-    return f"AUTH {mechanism} {_MASK}"
+def _masked_auth(argument: str) -> str:
+    """Hide credentials of AUTH; the name in ``AUTH LOGIN name`` may be seen."""
+    mechanism, _, initial = argument.partition(" ")
+    if mechanism.upper() == "LOGIN":
+        name, _, initial = initial.strip(" ").partition(" ")
+        mechanism = f"{mechanism} {name}".rstrip(" ")
+    return f"AUTH {mechanism} {_MASK}" if initial else f"AUTH {argument}"
 
 
 COMMANDS: Final[dict[str, Callable[[Any, str], Awaitable[None]]]] = {

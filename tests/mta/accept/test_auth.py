@@ -105,6 +105,35 @@ async def test_malformed_exchanges_are_refused(identity: Identity, line: str, co
         assert served.of(LinkAuth) == []
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("AUTH LOGIN Ym9i SECRET",),
+        ("auth  login  Ym9i  SECRET",),
+        ("AUTH  PLAIN  SECRET",),
+        ("AUTH PLAIN Ym9i SECRET",),
+        ("AUTH CRAM-MD5 SECRET",),
+        ("AUTH LOGIN", "bob@example.test", "SECRET"),
+        ("AUTH LOGIN bob@example.test", "Ym9i", "SECRET"),
+        (f"AUTH PLAIN {plain('bob', 'wrong')}", "SECRET"),
+        ("AUTH CRAM-MD5", "Ym9i", "SECRET", "SECRET=="),
+        ("AUTH PLAIN", "*", "SECRET"),
+    ],
+)
+async def test_a_client_that_goes_on_with_what_was_refused_tells_nobody_its_secrets(
+    identity: Identity, lines: tuple[str, ...]
+) -> None:
+    async with submission(identity) as (served, client):
+        for line in lines:
+            await client.ask(line)
+        await client.ask("NOOP")
+        await client.ask("XYZZY shown")
+        told = "\n".join(served.reports())
+        assert "SECRET" not in told
+        assert "protocol-client|NOOP" in told
+        assert "protocol-client|XYZZY shown" in told, "a command ends it"
+
+
 async def test_a_star_cancels(identity: Identity) -> None:
     async with submission(identity) as (_, client):
         await client.ask("AUTH LOGIN")
