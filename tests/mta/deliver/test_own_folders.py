@@ -38,7 +38,7 @@ async def test_mail_for_a_mailbox_in_the_queue_waits_and_nothing_is_touched(
 async def test_a_relative_path_into_the_queue_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with surroundings() as around:
-        outcome = await outcome_of(mbox_transport(guarded(around, tmp_path / "v1"), "./v1/%{user}"), "alice")
+        outcome = await outcome_of(mbox_transport(guarded(around, tmp_path / "v1"), "v1/%{user}"), "alice")
     assert isinstance(outcome, Deferred)
 
 
