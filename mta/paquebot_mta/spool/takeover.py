@@ -212,11 +212,13 @@ async def _take_late(parts: JournalParts, home: Home, late: Recovered) -> None:
     parts.counts.corrupt += late.corrupt
     fresh = [found for found in late.messages if found.origin is None]
     await serve(parts, fresh)
-    if fresh or late.late:
+    if fresh or late.late or late.corrupt:
         details: dict[str, str | int | float | bool] = {
             "incarnation": home.incarnation,
             "messages": len(fresh),
             "results": len(late.late),
+            "possible_duplicates": late.possible_duplicates,
+            "corrupt": late.corrupt,
         }
         parts.notify(Notice(level="warning", event="queue.late", details=details))
     if home.proven:

@@ -21,6 +21,8 @@ from paquebot_mta.telemetry.metric import OTHER
 from paquebot_mta.telemetry.store import Store
 
 _RESULTS: Final = {Delivered: "delivered", Deferred: "tempfail", Failed: "permfail", Looped: "loop"}
+_FOUND: Final = frozenset({"queue.opened", "queue.leased", "queue.late", "queue.read-again"})
+"""Notices that tell what was found in logs."""
 _DEQUEUED: Final = frozenset(DEQUEUED)
 _SOURCES: Final = frozenset(SOURCES)
 _LEFT: Final = frozenset(LEFT.values)
@@ -125,7 +127,7 @@ def _notice(store: Store) -> Count:
         part, _, change = event.event.partition(".")
         if part == "route":
             transitions.add((endpoint_of(str(event.details["relay"])), change, str(event.details["reason"])))
-        elif event.event in ("queue.opened", "queue.leased"):
+        elif event.event in _FOUND:
             duplicates.add(("recovery",), float(event.details.get("possible_duplicates", 0)))
             corrupt.add((), float(event.details.get("corrupt", 0)))
         elif event.event == "queue.corrupt":

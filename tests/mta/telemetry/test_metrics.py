@@ -271,7 +271,7 @@ def test_what_may_arrive_twice_is_counted_by_its_cause() -> None:
     assert _changed(metrics, opened) == {f"{name}{{cause=recovery}}": 3}
 
 
-@pytest.mark.parametrize("event", ["queue.opened", "queue.leased", "queue.corrupt"])
+@pytest.mark.parametrize("event", ["queue.opened", "queue.leased", "queue.late", "queue.read-again", "queue.corrupt"])
 def test_damage_is_counted_wherever_it_is_found(event: str) -> None:
     """Nobody counted it: the alert could not fire."""
     details: dict[str, str | int | float | bool] = {"corrupt": 1, "messages": 0, "reason": "lock"}
