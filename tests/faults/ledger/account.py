@@ -35,6 +35,11 @@ class Point:
     overdue: bool = False
 
 
+MEASURED_FOR_P99 = 100
+"""Takeovers; of fewer the slowest one is the p99, and that may have met a busy machine."""
+TAKEOVER_P99_SECONDS = 15.0
+
+
 @dataclass(frozen=True)
 class Account:
     """The counts, in messages.
@@ -85,8 +90,9 @@ class Account:
     def faults(self) -> tuple[str, ...]:
         """Name what may not be."""
         wrong = [name for name in ("lost", "altered", "strangers", "unexplained", "overdue") if getattr(self, name)]
+        is_late = self.measured >= MEASURED_FOR_P99 and self.takeover_p99_seconds > TAKEOVER_P99_SECONDS
         uncounted = self.duplicates > self.possible_duplicates + self.uncountable
-        return (*wrong, *(["uncounted duplicates"] if uncounted else []))
+        return (*wrong, *(["uncounted duplicates"] if uncounted else []), *(["late takeovers"] if is_late else []))
 
     def table(self) -> str:
         """Spell it for people."""

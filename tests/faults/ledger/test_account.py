@@ -111,3 +111,10 @@ def test_a_seed_gives_the_same_strikes_and_each_kind_early() -> None:
     assert first == list(islice(strikes(plan), 50))
     assert first != list(islice(strikes(Plan(seed=8)), 50))
     assert {each.kind for each in first[: len(KINDS)]} == set(KINDS)
+
+
+@pytest.mark.parametrize(("seconds", "faults"), [(14.0, ()), (16.0, ("late takeovers",))])
+def test_of_very_many_takeovers_all_but_one_in_a_hundred_are_in_time(seconds: float, faults: tuple[str, ...]) -> None:
+    points = [replace(struck("kill"), takeover_seconds=2.0) for _ in range(200)]
+    points += [replace(struck("kill"), takeover_seconds=seconds) for _ in range(5)]
+    assert books(ONE, NOTICE, points=tuple(points)).faults == faults
