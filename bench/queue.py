@@ -222,7 +222,7 @@ async def _journal(directory: Path) -> AsyncIterator[Journal]:
 
 async def _keep_house(spool: Journal) -> None:
     parts = spool.parts
-    await parts.compactor.begin_anew(parts.homes)
+    await parts.compactor.begin_anew(parts.homes, parts.clock())
     for segment in parts.compactor.candidates(parts.homes, parts.clock() + LATER_SECONDS):
         await parts.compactor.empty(segment, spool.busy)
         parts.janitor.consider(segment)
