@@ -17,7 +17,7 @@ from .traffic import Traffic
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-MOST_HANDOVERS = 6
+OTHER_NODE = 1
 CHANGE_SECONDS = 60.0
 """The Lease of a dead operator is waited for (15 s), and that the cluster knows of its loss (8 s here)."""
 
@@ -39,30 +39,30 @@ def holder(release: Release) -> str:
     return str(lease["spec"].get("holderIdentity") or "").partition("_")[0]
 
 
-def hand_over(release: Release) -> None:
-    """End the operator that works; who comes in its place may be faster to the Lease than the one that waits."""
-    wait_until(lambda: bool(holder(release)), "some work", RETURN_SECONDS)
-    worker = holder(release)
-    release.delete("pod", worker)
-    wait_until(lambda: holder(release) not in {"", worker}, "another one's work", RETURN_SECONDS)
+def on_node(release: Release, number: int) -> dict[str, bool]:
+    """The operator's pods there, by name, and whether they are ready."""
+    found = [each for each in operators(release) if each["spec"].get("nodeName") == f"node{number}"]
+    return {each["metadata"]["name"]: _is_ready(each) for each in found}
+
+
+def _is_ready(pod: Manifest) -> bool:
+    statuses = pod["status"].get("containerStatuses", [])
+    return bool(statuses) and all(each["ready"] for each in statuses)
 
 
 def let_work_on_lost_node(release: Release) -> None:
-    """Have the operator that works on the node that will be lost."""
-
-    def there() -> set[str]:
-        node = f"node{LOST_NODE}"
-        return {each["metadata"]["name"] for each in operators(release) if each["spec"].get("nodeName") == node}
-
-    # Whoever makes place, or comes in the place of another, goes where none is.
-    if not there():
-        release.delete("pod", operators(release)[0]["metadata"]["name"])
-    wait_until(lambda: bool(there()), "an operator there", RETURN_SECONDS)
-    for _ in range(MOST_HANDOVERS):
-        if holder(release) in there():
-            return
-        hand_over(release)
-    raise AssertionError("the operator of the other node had the Lease again and again")
+    """Have the operator that works on the node that will be lost, and one that waits on the other."""
+    kubectl = release.cluster.api.kubectl
+    kubectl("cordon", f"node{OTHER_NODE}")
+    try:
+        for name in on_node(release, OTHER_NODE):
+            release.delete("pod", name)
+        wait_until(lambda: holder(release) in on_node(release, LOST_NODE), "its work", RETURN_SECONDS)
+    finally:
+        kubectl("uncordon", f"node{OTHER_NODE}")
+    for name in on_node(release, LOST_NODE).keys() - {holder(release)}:
+        release.delete("pod", name)
+    wait_until(lambda: any(on_node(release, OTHER_NODE).values()), "one that waits", RETURN_SECONDS)
 
 
 def test_a_domain_comes_and_another_goes_while_a_node_is_lost(release: Release, pool: Pool) -> None:
