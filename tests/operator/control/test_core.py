@@ -23,16 +23,6 @@ from .pool import SERVICE, Pool, programmed, quiet_service, service_ready, small
 ONE = Place("default", "one")
 
 
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def pool(cluster: FakeCluster) -> Pool:
-    return Pool(cluster)
-
-
 async def settled(cluster: FakeCluster, pool: Pool, *names: str) -> None:
     """A service with a pod and these domains, all programmed, written by an operator that ended."""
     cluster.put(quiet_service())

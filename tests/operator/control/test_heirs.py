@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from paquebot_operator.cluster.resources import MAIL_DOMAINS, MAIL_SERVICES, Json, Place
 from paquebot_operator.compile.objects import ObjectKey
 from paquebot_operator.control.programming import Programming
@@ -12,16 +10,6 @@ from .fake_cluster import FakeCluster
 from .pool import SERVICE, Pool, programmed, quiet_service, small_domain, until, working
 
 OLD, YOUNG = Place("default", "old"), Place("default", "young")
-
-
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def pool(cluster: FakeCluster) -> Pool:
-    return Pool(cluster)
 
 
 def claimant(name: str, year: int, **spec: object) -> Json:

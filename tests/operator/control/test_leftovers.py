@@ -12,16 +12,6 @@ from .pool import Pool, quiet_service, small_domain, until, working
 ONE = Place("default", "one")
 
 
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def pool(cluster: FakeCluster) -> Pool:
-    return Pool(cluster)
-
-
 def of_service(name: str, namespace: str) -> Json:
     return small_domain("one", serviceRef={"name": name, "namespace": namespace})
 

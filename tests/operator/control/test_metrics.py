@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from paquebot_operator.cluster.errors import DeniedError
 from paquebot_operator.cluster.resources import MAIL_SERVICES, SECRETS
 from paquebot_operator.compile.objects import ObjectKey
@@ -14,16 +12,6 @@ from .fake_cluster import FakeCluster, refusing
 from .pool import SERVICE, Pool, programmed, quiet_service, small_domain, until, working
 
 OPEN = {"name": "open", "match": {"from": {"any": {}}, "for": {"any": {}}}, "action": "out"}
-
-
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def pool(cluster: FakeCluster) -> Pool:
-    return Pool(cluster)
 
 
 def told(core: Core, type_: str) -> float | None:

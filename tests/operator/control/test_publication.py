@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from paquebot_operator.cluster.resources import MAIL_DOMAINS, SECRETS, Json, Place
 from tests.operator.builders import metadata
 
@@ -14,16 +12,6 @@ from .pool import Pool, programmed, quiet_service, small_domain, until, working
 
 OLD, YOUNG, FOREIGN = Place("default", "old"), Place("default", "young"), Place("other", "foreign")
 MANAGED = {"mode": "Managed", "algorithm": "Ed25519"}
-
-
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def pool(cluster: FakeCluster) -> Pool:
-    return Pool(cluster)
 
 
 def claimant(name: str, year: int) -> Json:
