@@ -41,11 +41,6 @@ class SlowPool(Pool):
 
 
 @pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
 def pool(cluster: FakeCluster) -> Pool:
     return SlowPool(cluster)
 
