@@ -187,12 +187,17 @@ class Chain:
         verdict, runs = GO_ON, self._by_phase[phase]
         for member in (each for run in runs if run.may_mind(facts, parameter) for each in run.members):
             shown = _masked(member, parameter) if phase == "auth" else parameter
-            if not isinstance(member.filter, BuiltinFilter) and phase not in member.filter.phases:
+            asked = member.filter
+            if member.mode == "Shadow" and not _at_once(asked):
+                if isinstance(asked, BuiltinFilter) or phase in asked.phases:
+                    self._ask_aside(member, phase, facts, shown)
                 continue
-            if member.mode == "Shadow" and not _at_once(member.filter):
-                self._ask_aside(member, phase, facts, shown)
+            if isinstance(asked, BuiltinFilter):
+                ending = await self._ask_builtin(member, asked, phase, facts, shown)
+            elif phase in asked.phases:
+                ending = await self._ask(member, phase, facts, shown)
+            else:
                 continue
-            ending = await self._ask(member, phase, facts, shown)
             if ending is not None:
                 verdict = ending
                 break
