@@ -34,7 +34,10 @@ class Daemon:
         with self.log_path.open("ab") as log, Path(os.devnull).open("rb") as nothing:
             actions = [(os.POSIX_SPAWN_DUP2, source.fileno(), to) for source, to in ((nothing, 0), (log, 1), (log, 2))]
             pid = os.posix_spawn(argv[0], list(argv), {**os.environ, **(env or {})}, file_actions=actions, setsid=True)
-        self._identity.write_text(f"{pid} {_start_of(pid)}")
+        # Whole as soon as it is there: who is killed in between would leave a process that nobody finds.
+        new = self._identity.with_suffix(".new")
+        new.write_text(f"{pid} {_start_of(pid)}")
+        new.replace(self._identity)
 
     @property
     def pid(self) -> int | None:
