@@ -141,7 +141,7 @@ class Compactor:
 
         def on_settled(placed: Placed | None) -> None:
             if placed is not None and self._index.get(msgid) is entry:
-                placed.segment.pins.add(self._index.move(entry, placed.segment, placed.start, *lengths_of(records)))
+                placed.segment.pin([self._index.move(entry, placed.segment, placed.start, *lengths_of(records))])
 
         origin = entry.segment.home.incarnation
         moved = Accepted(accepted.message, 0, origin, msgid, self.generation, entry.states)
@@ -164,7 +164,7 @@ class Compactor:
         def on_settled(placed: Placed | None) -> None:
             if placed is None:
                 return
-            placed.segment.pins.add(entry.segment)
+            placed.segment.pin([entry.segment])
             entry.segment, entry.start = placed.segment, placed.start
             entry.body_bytes, entry.accept_bytes = lengths_of(records)
             self._index.add(new_msgid, entry)
